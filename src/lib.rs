@@ -51,62 +51,40 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A peer that others will call finds a relay for itself by [`Registry::find_home_relay`].
+//! A peer that others will call finds a relay for itself by [`Registry::find_home_relay`]. The
+//! [quick start](guide::quick_start) shows all three kinds of node, and which call belongs to which
+//! event.
+//!
+//! # Guide
+//!
+//! | page | read it when |
+//! |---|---|
+//! | [quick start](guide::quick_start) | you embed the registry for the first time: a broker, a peer, a home relay |
+//! | [tokio](guide::tokio) | your node runs in tokio or another runtime |
+//! | [choosing](guide::choosing) | you want to know which relay a call gets, and why |
+//! | [operating](guide::operating) | your service runs: what to watch, how to drain a relay, what to do in an outage |
+//! | [distribution](guide::distribution) | relays are published and learned through a DHT, or you write an engine |
+//! | [tuning](guide::tuning) | the defaults do not fit |
+//! | [persistence](guide::persistence) | a restart should forget nothing |
+//! | [cookbook](guide::cookbook) | you have a question that others had before you |
+//! | [errors](guide::errors) | a call returned an error |
+//! | [serialised form](guide::serialised_form) | you read or write the types by the feature `serde` |
 //!
 //! # How a relay is chosen
 //!
 //! The best relay has the lowest `cost * e / (1 - u^4)`, where `e` is the expected round
 //! trip from the requester over the relay to the target, `u` the relay's utilisation,
-//! and the [cost](RegisterOptions::cost) 1 unless it or the operator says otherwise.
-//!
-//! - **Both legs count.** A leg is exact if this node [measured](Registry::record_rtt)
-//!   it or a peer [published](PeerView) it. Otherwise it is estimated between network
-//!   [coordinates](Coordinate), if the peer has one and the registry
-//!   [learned](Registry::update_peer) the relay's. Otherwise it is
-//!   [assumed](RegistryBuilder::assumed_rtt), never zero. A measurement older than its
-//!   [lifetime](RegistryBuilder::rtt_lifetime) counts as none. A relay's own claims
-//!   are ignored.
-//! - **Failures count.** [`Lease::failed`] and [`Registry::report_failure`] open a
-//!   circuit breaker. The relay is handed out on trial after a back-off that grows.
-//!   It is trusted again after a few successes of sessions that began after it
-//!   failed. If all relays that would be eligible are backing off, the one that
-//!   failed longest ago is handed out as a last resort. If
-//!   [too many](RegistryBuilder::max_ejected_share) fail at once, that counts as an
-//!   outage of this node's own network, and raises no relay's back-off.
-//! - **A relay in use is kept** until the round trip over another is clearly shorter, one of
-//!   a lower tier is eligible, or it is nearly full, if the requester
-//!   [asks for it](FindOptions::prefer); a [home relay](Registry::find_home_relay) also
-//!   while it is on trial after failures.
-//! - **Several results fail apart.** [`Registry::find_relays`] prefers standbys in
-//!   other networks and [failure domains](RegisterOptions::failure_domain), if that
-//!   costs little.
-//! - **The operator decides.** [Draining](Registry::set_draining),
-//!   [bans](Registry::ban), [tiers](Registry::set_tier) and
-//!   [costs](Registry::set_cost) outlive renewals. A relay of a higher tier is handed out
-//!   only if none of a lower one is eligible: own relays first, others in need.
-//!   [`Registry::explain`] says for each relay why it would be handed out or not.
-//! - **A call says what it needs**: [labels](FindOptions::require) that a relay has or
-//!   [has not](FindOptions::avoid), an [address family](FindOptions::family), several
-//!   [units](FindOptions::units) of capacity, a [maximum
-//!   latency](FindOptions::max_latency), no relay of a [failure
-//!   domain](FindOptions::exclude_domains).
-//! - **Newcomers [start slowly](RegistryBuilder::slow_start)**, if the builder says so: they
-//!   are not given all new sessions at once.
-//!
-//! On a measured matrix of 490 nodes, with relays that come, go and crash, at a load
-//! of 0.6, paths are 1.07 times the best at the median and 1.27 times at the 90th
-//! percentile, if targets publish views. The nearest relay with room gives 1.18 and
-//! 1.92, and relays are saturated for 45 % of the time. The repository's
-//! ARCHITECTURE.md has the tables and the commands.
+//! and the [cost](RegisterOptions::cost) 1 unless it or the operator says otherwise. A leg is
+//! [measured](Registry::record_rtt) by this node, [published](PeerView) by a peer, estimated, or
+//! assumed. Relays that [failed](Registry::report_failure) lately are left out.
+//! [`Registry::explain`] shows the parts of each score. [Choosing](guide::choosing) has the rules and
+//! the figures, and the words for the [search trees](guide::choosing#search-trees).
 //!
 //! # Distribution
 //!
-//! A registry can publish the relay that its node is, and learn of others, through a
-//! distributed hash table: see [`dht`]. A learned relay is handed out only after a
-//! [probe] of yours succeeded, and by default only if no local one is eligible: it is in
-//! tier 1. Threads of its own do that work: no call
-//! waits for an engine, except [`Registry::find_relay_wait`] and
-//! [`Registry::find_relay_async`].
+//! A registry can publish the relay that its node is, and learn of others, through a distributed hash
+//! table: the module [`dht`]. A learned relay is handed out only after a [probe] of yours succeeded.
+//! See [distribution](guide::distribution).
 //!
 //! # Events
 //!
@@ -116,81 +94,16 @@
 //! [`Registry::relays`] has. A slow subscriber delays nothing: it is told how many events it
 //! [missed](Event::Missed).
 //!
-//! # Figures
+//! # Figures and logs
 //!
-//! [`Registry::stats`] has them all. Take them once for each page or scrape, not for each session:
-//! it visits all records.
-//!
-//! | for | do |
-//! |---|---|
-//! | Prometheus, without a further crate | [`Stats::visit`] for each scrape; its example writes the text that Prometheus reads |
-//! | a recorder of the crate `metrics`, such as that of `metrics-exporter-prometheus` | switch on the feature `metrics`, and install the recorder before the registry is built; `RegistryBuilder::metrics_interval` says how often it gets them |
-//! | a dashboard that reads JSON | switch on the feature `serde`; see [below](#serialised-form) |
-//! | logs | switch on the feature `tracing`; see [below](#tracing) |
+//! [`Registry::stats`] has all figures, and [`Stats::visit`] gives them to any system of metrics. The
+//! features `metrics`, `serde` and `tracing` do it for those crates. See [operating](guide::operating).
 //!
 //! # Across a restart
 //!
-//! With the feature `persistence`, which is on by default, a service restores from the file to which
-//! it saves: [`RegistryBuilder::restore_from`], then [`RegistryBuilder::save_to`] with the same path.
-//! [`Registry::save`] says what is kept and what is not.
-//!
-//! | if | then |
-//! |---|---|
-//! | there is no file, as at the first start | nothing is restored, and that is no error |
-//! | [`close`](Registry::close) or [`closed`](Registry::closed) returns | the last save is made |
-//! | the process ends after the drop of the last handle, without either | the last save may be missing; the one before is there |
-//! | the process is killed, or crashes | what changed since the last save is lost |
-//! | a save fails, as on a full disk | the file stays as it was, and the registry works on; [`Stats::failed_saves`] counts it, [`Registry::last_save_error`] says why, and the next one is tried after an interval |
-//! | the file is another one, or was cut or altered | `restore_from` is an error, and nothing is restored; to start all the same, first move the file away, since the next save replaces it |
-//!
-//! # Using it from tokio
-//!
-//! Or from any other runtime: the registry has no runtime, no timer and no I/O of its own. Finds,
-//! leases and reports are far shorter than a task may run, so call them as they are. These calls
-//! wait:
-//!
-//! | call | in a task |
-//! |---|---|
-//! | [`find_relay_wait`](Registry::find_relay_wait) | [`find_relay_async`](Registry::find_relay_async), inside the runtime's time-out |
-//! | [`Events::recv`] | [`Events::next`], or with the feature `stream` as a stream |
-//! | [`close`](Registry::close) | [`closed`](Registry::closed) |
-//! | [`maintain`](Registry::maintain), which may sort all relays | leave it to [`Maintenance::Thread`], or call it where blocking is allowed |
-//! | [`Registry::save`] and `Registry::save_to`, which write a file; [`RegistryBuilder::restore_from`], which reads one | leave saves to [`RegistryBuilder::save_to`], restore before the tasks start, or call them where blocking is allowed |
-//! | [`stats`](Registry::stats), for a maintenance pass; [`sync_source`](Registry::sync_source), for another call of it; [`due_for_probe`](Registry::due_for_probe) and [`forget_rtt`](Registry::forget_rtt), for each other | call them as they are; with hundreds of thousands of relays, where blocking is allowed |
-//!
-//! Calls that visit all records, such as [`relays`](Registry::relays) and
-//! [`explain`](Registry::explain), wait for nothing, but take long with so many relays, too.
-//!
-//! A [`Lease`] may be held across an `await`, and dropped in any task. A [probe] or an engine of the
-//! DHT is called by threads of the registry, where it may block: a runtime's handle can run a future
-//! there (`Handle::block_on`).
-//!
-//! To end a service, await [`closed`](Registry::closed), by any handle: this node's relay is
-//! withdrawn, the last save is made, and tasks that wait for an event or a relay get an answer. The
-//! drop of the last handle has the same done, but waits for none of it. Without threads, the drop makes
-//! the last save itself, and withdraws nothing.
-//!
-//! ```
-//! # use relay_registry::{FindOptions, NodeId, Registry};
-//! # use std::net::SocketAddr;
-//! # mod tokio { pub mod time {
-//! #     pub async fn timeout<T>(_: std::time::Duration, future: impl Future<Output = T>) -> Result<T, std::fmt::Error> { Ok(future.await) }
-//! # } }
-//! # use std::time::Duration;
-//! async fn connect(registry: &Registry, peer: NodeId) -> Result<(), Box<dyn std::error::Error>> {
-//!     let options = FindOptions::new(); // from this node to the peer
-//!     let search = registry.find_relay_async(&peer, &options);
-//!     let relay = tokio::time::timeout(Duration::from_secs(5), search).await??;
-//!     let lease = registry.lease(&relay.node_id())?; // or `reserve`, which chooses and takes
-//!     // .. serve the session ..
-//!     lease.succeeded();
-//!     Ok(())
-//! }
-//! # let registry = Registry::new();
-//! # registry.register(NodeId::from([1; 32]), SocketAddr::from(([192, 0, 2, 1], 4433)))?;
-//! # pollster::block_on(connect(&registry, NodeId::from([9; 32])))?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! With the feature `persistence`, a service restores from the file to which it saves:
+//! [`RegistryBuilder::restore_from`], then [`RegistryBuilder::save_to`] with the same path. See
+//! [persistence](guide::persistence).
 //!
 //! # Guarantees
 //!
@@ -225,7 +138,7 @@
 //! - **The best means the best.** The score of an answer is within 1/32 of the best
 //!   among all eligible relays of its tier, by the loads of that moment, with limits and
 //!   exclusions as well; within 1/512 where at most 64 relays are
-//!   [merged](crate#search-trees); within 5 % for a pair of peers, by what the registry
+//!   [merged](guide::choosing#search-trees); within 5 % for a pair of peers, by what the registry
 //!   knows of the legs. For a [home](Registry::find_home_relay) it is within 3.4 %, and
 //!   within 0.4 % where at most 64 relays are merged.
 //! - **Membership is linearizable** per id, but for a relay that
@@ -251,7 +164,7 @@
 //! - A renewal reads the [`Clock`], as does every call with [`Maintenance::Manual`]. The
 //!   default clock makes no system call on common platforms.
 //! - A renewal that changes what its relay announced may allocate.
-//! - In each part of the [search trees](crate#search-trees), the first failure or ban
+//! - In each part of the [search trees](guide::choosing#search-trees), the first failure or ban
 //!   allocates memory, and so does the first relay of each [tier](RegisterOptions::tier)
 //!   above 0. (What calls for [several units](FindOptions::units) and for
 //!   [labels](FindOptions::require) need, maintenance allocates.)
@@ -291,47 +204,6 @@
 //! [`Registry::stats`], [`Registry::update_peer`] and the coordinate calls wait. A find reads the
 //! view of a peer without a lock.
 //!
-//! # Search trees
-//!
-//! Finds search trees. These words describe them:
-//!
-//! - A maintenance pass *merges* the relays: it sorts all that are registered, and makes trees
-//!   over them. Relays that arrive later are in smaller trees, *runs*, until the next merge
-//!   takes them in.
-//! - The trees over the merged relays are a *part*, and so are those over each run. Each relay
-//!   has a *slot* in one part. A run has slots for relays that are still to come.
-//! - The *leaf* of a relay is what a tree says of it, in one word of 8 bytes. Each word above
-//!   summarises the 16 words below it.
-//! - A *rank* is a figure, such as the score, that is rounded to fit into such a word. Scores of
-//!   one rank differ by 1/32 at most, and by 1/512 where at most 64 relays are merged. A change
-//!   that leaves all ranks of a leaf the same writes nothing to the trees.
-//!
-//! The memory that they take, in bytes for each slot:
-//!
-//! - 9 for each [tier](RegisterOptions::tier) in which a relay of the part is, or was since the
-//!   last merge, and for tier 0 in any case. In each of these, 9 more where
-//!   [positions](Registry::update_peer) are known, and 9 more once calls have asked for [several
-//!   units](FindOptions::units).
-//! - As much again for each [filter](FindOptions::require) that has trees.
-//! - 17 from the first failure or ban of a relay in the part on.
-//!
-//! A relay takes this in the trees of all tiers and filters of its part, whether it is in the
-//! tier and passes the filter or not. The first tier, cost, filter or [slow
-//! start](RegistryBuilder::slow_start) in a registry also reserves 16 bytes for each relay.
-//!
-//! # Performance
-//!
-//! A look-up touches two cache lines. [`Registry::find_relay`] descends a tree with 16 children per
-//! node, to the best relay, and checks that one: three nodes for 4,096 relays, five for a million.
-//! The cost does not depend on how many relays are full, failing, draining or gone, and "none"
-//! costs about as much. Each relay that a call excludes, or that another thread takes first, costs
-//! one more descent. Each tier has a tree of its own, and so have the first 16
-//! [filters](FindOptions::require) by label and family that calls ask for: a find among the relays
-//! that pass costs what a find costs. A find for a pair of peers bounds the paths through all
-//! relays below a node by their positions, and opens the nodes that may hold the best. The
-//! repository's BENCHMARKS.md has the measurements, and the cases in which other maps and a scan
-//! are faster.
-//!
 //! # Limits
 //!
 //! - At most [`MAX_RELAYS`] relays of at most [`MAX_CAPACITY`] units, round trips of
@@ -344,7 +216,7 @@
 //!   percentile. The more relays, the more that counts: with 240 relays instead of 49,
 //!   paths are 1.11 and 1.38 times the best instead of 1.07 and 1.27.
 //! - Relays whose scores are within 1/32 of each other count as equal (1/512 where at
-//!   most 64 relays are [merged](crate#search-trees)).
+//!   most 64 relays are [merged](guide::choosing#search-trees)).
 //! - A learned position counts after the next maintenance pass.
 //! - If many relays tie for a pair of peers, a find accepts one within 5 % of the best
 //!   after it has opened eight nodes with relays.
@@ -365,7 +237,7 @@
 //!   build filters from what peers send. Until then, and for any other filter or excluded [failure
 //!   domain](FindOptions::exclude_domains), each relay that does not pass and would have been
 //!   chosen costs one more look at a relay.
-//! - Each tier and each filter takes [memory](crate#search-trees) for trees of its own.
+//! - Each tier and each filter takes [memory](guide::choosing#search-trees) for trees of its own.
 //! - Settings of the operator (draining, bans, tiers, costs) are kept for up to 65,536 ids
 //!   that were never registered, and for all that were, in a record of some 150 bytes each,
 //!   until they are lifted or the ban ends. An embedder that bans automatically must lift
@@ -410,105 +282,24 @@
 //! - `stream`: [`Events`] is a `futures_core::Stream`.
 //! - `metrics`: the figures of [`Stats`] go to the recorder of the crate `metrics`, described
 //!   and named by the conventions of Prometheus; see `RegistryBuilder::metrics_interval`.
-//!   [`Stats::visit`] has them for any other system, without this feature; see [above](#figures).
+//!   [`Stats::visit`] has them for any other system, without this feature.
 //! - `serde`: types can be written and read in any format that the crate `serde` has; see
-//!   [below](#serialised-form).
-//! - `tracing`: spans and events for the subscribers of the crate `tracing`; see [below](#tracing).
-//!
-//! # Serialised form
-//!
-//! With the feature `serde`. Written and read: ids, endpoints, coordinates, [`PeerView`],
-//! [`RegisterOptions`], [`FindOptions`], [`SourceRelay`], and enumerations without parts. Only
-//! written, because a registry says it: [`RelayInfo`], [`Event`], [`Explanation`], [`Stats`],
-//! [`Rejections`], [`MaintenanceReport`], [`SyncReport`], and the errors of its methods. The
-//! form is the same in all of them:
-//!
-//! - Ids, endpoints, [`NatType`] and [`AddressPolicy`] are their text. Other enumerations are
-//!   names such as `half-open`.
-//! - Durations are numbers of seconds, in fields whose names end in `_seconds`; exact to the
-//!   nanosecond up to ten days. Times are numbers of seconds since the Unix epoch, in fields
-//!   whose names end in `_unix_seconds`.
-//! - Payloads are hexadecimal digits. Coordinates are parts in the units of
-//!   [`Coordinate::new`].
-//! - Errors are a `kind`, such as `invalid-capacity`, which stays as it is, and a `message`,
-//!   which is for people.
-//! - Everything else is a map with the names of its fields or methods. What is not there, or
-//!   not set, or infinite, is null.
-//!
-//! What is read is checked as the constructors check it; options are checked by the call that
-//! gets them. An option that is left out has its default. A field of options or of a
-//! [`SourceRelay`] that is not known is refused, and one of a [`PeerView`] or a [`Coordinate`]
-//! is ignored, because a peer may be newer.
-//!
-//! The page of a dashboard, by the crate `serde_json`:
-//!
-//! ```
-//! # #[cfg(feature = "serde")] {
-//! # use relay_registry::{FindOptions, NodeId, Registry};
-//! # use serde_json::json;
-//! # let registry = Registry::new();
-//! # let endpoint = std::net::SocketAddr::from(([192, 0, 2, 1], 4433));
-//! # registry.register(NodeId::from([1; 32]), endpoint).unwrap();
-//! # let target = NodeId::from([9; 32]);
-//! let page = json!({
-//!     "stats": registry.stats(),
-//!     "relays": registry.relays(),
-//!     "explanation": registry.explain(&target, &FindOptions::new().max_results(1)),
-//! });
-//! assert_eq!(page["stats"]["relay_states"]["eligible"], 1);
-//! assert_eq!(page["relays"][0]["endpoint"], "192.0.2.1:4433");
-//! assert_eq!(page["explanation"]["relays"][0]["verdict"], "chosen");
-//! # }
-//! ```
-//!
-//! # Tracing
-//!
-//! With the feature `tracing`, a registry tells the subscriber of the crate of that name:
-//!
-//! | target | level | what | fields |
-//! |---|---|---|---|
-//! | `relay_registry::registry` | info | events: built, closes | `max_relays`, `ttl_seconds`, `tick_seconds` |
-//! | | debug | span `close` | |
-//! | | warn | a registration was refused: backlogged, full, too many different labels | `awaiting_reclamation`, `max_relays`, `max_labels` |
-//! | `relay_registry::maintenance` | debug | span `pass`, and in it `sort` | `expired`, `sorted`, `awaiting_reclamation` |
-//! | | warn | code of the embedder panicked | `maintenance_panics` |
-//! | `relay_registry::clock` | warn | the registry's clock went back | `behind_seconds` |
-//! | | warn | the wall clock seems slow or fast, by records of at least 3 network prefixes | `prefixes`, `of_prefixes`, `median_seconds` |
-//! | `relay_registry::dht` | debug | spans `publish`, `query`, `probe` | `relay`, `shard`, `is_withdrawal`, `endpoint`, `outcome`, `error`, `panicked` |
-//! | | debug | events: a relay was learned, a record was rejected | `relay`, `reason` |
-//! | | warn | the engine fails, so that requests pause | `error`, `panicked`, `engine_failures` |
-//! | | info | the engine answers again | |
-//!
-//! Each kind of warning is given at most once a minute of the registry's time, and so is that of an
-//! engine that answers again. The field `suppressed` says for how many others it stands. Changes of
-//! local relays are not told: [`Registry::events`] does that. Nor are saves: watch
-//! [`Stats::failed_saves`]. Nothing tells the registries of one process apart.
-//!
-//! Any subscriber will do. With that of `tracing-subscriber`, the filter
-//! `relay_registry=info` shows the warnings and what is beside them, `relay_registry=debug` the spans,
-//! too.
-//!
-//! Nothing is said by an operation on relays, but for [`close`](Registry::close). What happens in
-//! one is told by the next maintenance pass, or the next step of the DHT, on the thread that makes
-//! it: a thread of the registry, or the caller of [`maintain`](Registry::maintain) or
-//! `run_distribution`. The subscriber is called with no lock held, and may call the registry. If it
-//! panics, the registry goes on, and counts that in [`Stats::maintenance_panics`] or
-//! `DhtStats::panics`.
+//!   [serialised form](guide::serialised_form).
+//! - `tracing`: spans and events for the subscribers of the crate `tracing`; see
+//!   [operating](guide::operating).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Where the links lead. The empty line ends the list above.
 #![doc = ""]
 #![cfg_attr(feature = "dht", doc = "[probe]: dht::Probe")]
 #![cfg_attr(not(feature = "dht"), doc = "[`dht`]: #features")]
-#![cfg_attr(not(feature = "dht"), doc = "[`dht::threats`]: #features")]
 #![cfg_attr(not(feature = "dht"), doc = "[probe]: #features")]
 #![cfg_attr(not(feature = "persistence"), doc = "[`Registry::save`]: #features")]
 #![cfg_attr(
     not(feature = "persistence"),
     doc = "[`RegistryBuilder::restore`]: #features",
     doc = "[`RegistryBuilder::restore_from`]: #features",
-    doc = "[`RegistryBuilder::save_to`]: #features",
-    doc = "[`Registry::last_save_error`]: #features"
+    doc = "[`RegistryBuilder::save_to`]: #features"
 )]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
 #![warn(missing_debug_implementations, unreachable_pub)]

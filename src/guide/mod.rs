@@ -11,11 +11,33 @@
 //! | [`persistence`] | a restart should forget nothing |
 //! | [`cookbook`] | you have a question that others had before you |
 //! | [`errors`] | a call returned an error |
+//! | [`serialised_form`] | you read or write the types by the feature `serde` |
 
 #[doc = include_str!("quick_start.md")]
 pub mod quick_start {}
 
+#[doc = include_str!("serialised_form.md")]
+pub mod serialised_form {}
+
 #[doc = include_str!("tokio.md")]
+// Where the links lead. The empty line ends the page above.
+#[doc = ""]
+#[cfg_attr(feature = "dht", doc = "[probe]: crate::dht::Probe")]
+#[cfg_attr(not(feature = "dht"), doc = "[probe]: crate#features")]
+#[cfg_attr(
+    feature = "persistence",
+    doc = "[`Registry::save`]: crate::Registry::save",
+    doc = "[`Registry::save_to`]: crate::Registry::save_to",
+    doc = "[`RegistryBuilder::restore_from`]: crate::RegistryBuilder::restore_from",
+    doc = "[`RegistryBuilder::save_to`]: crate::RegistryBuilder::save_to"
+)]
+#[cfg_attr(
+    not(feature = "persistence"),
+    doc = "[`Registry::save`]: crate#features",
+    doc = "[`Registry::save_to`]: crate#features",
+    doc = "[`RegistryBuilder::restore_from`]: crate#features",
+    doc = "[`RegistryBuilder::save_to`]: crate#features"
+)]
 pub mod tokio {}
 
 #[doc = include_str!("choosing.md")]

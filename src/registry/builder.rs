@@ -37,11 +37,11 @@ pub enum Maintenance {
     /// the system takes to run that thread. It does not matter what the other thread is
     /// doing.
     ///
-    /// `relay-registry` makes a maintenance pass every tick. It sorts for at most an
-    /// eighth of its time. With hundreds of thousands of relays, more than one tick
-    /// passes before arrivals are [merged](crate#search-trees) and new positions count.
-    /// Finds see arrivals, loads and round trips at once in any case. While the thread
-    /// sorts, expired relays occupy memory, but are not handed out.
+    /// `relay-registry` makes a maintenance pass every tick. It sorts for at most an eighth of its
+    /// time. With hundreds of thousands of relays, more than one tick passes before arrivals are
+    /// [merged](crate::guide::choosing#search-trees) and new positions count. Finds see arrivals,
+    /// loads and round trips at once in any case. While the thread sorts, expired relays occupy
+    /// memory, but are not handed out.
     ///
     /// After the machine was suspended, the clock is read within one tick of resumption.
     /// (Most systems do not count suspended time in a thread's sleep, so the thread

@@ -313,9 +313,9 @@ impl Registry {
     /// higher [tier](RegisterOptions::tier) is handed out only if none of a lower one is eligible.
     /// Within the tier, the score of the answer is within 1/32 of the best, by the loads of that
     /// moment and by what is known of the path: within 1/512 where at most 64 relays are
-    /// [merged](crate#search-trees), within 5 % where views of peers are given and many relays
-    /// tie. Among relays that are equal within this, one is drawn at random, so that callers do not
-    /// all choose the same one.
+    /// [merged](crate::guide::choosing#search-trees), within 5 % where views of peers are given and
+    /// many relays tie. Among relays that are equal within this, one is drawn at random, so that
+    /// callers do not all choose the same one.
     ///
     /// The answer is live, has capacity left and does not drain. It is never the target, nor the
     /// [requester](FindOptions::requester), nor this node. The view of the target and that of the
@@ -368,8 +368,8 @@ impl Registry {
     /// [measured](Self::record_rtt) come first, however far they are. The others follow, with the
     /// [assumed](RegistryBuilder::assumed_rtt) round trip: if no relay was measured, the answer is
     /// the one with the least utilisation. The score of the answer is within 3.4 % of the best, and
-    /// within 0.4 % where at most 64 relays are [merged](crate#search-trees). Of relays that are
-    /// equal within this, one is drawn at random.
+    /// within 0.4 % where at most 64 relays are [merged](crate::guide::choosing#search-trees). Of
+    /// relays that are equal within this, one is drawn at random.
     ///
     /// Options, tiers and costs count as in [`find_relay_with`](Self::find_relay_with), but for the
     /// [requester](FindOptions::requester) and the views of peers, which are ignored. There is no
@@ -477,7 +477,8 @@ impl Registry {
     /// Leases never exceed the capacity, under any interleaving, also with renewals that lower it.
     /// Otherwise this is as [`find_relay_with`](Self::find_relay_with). It writes the relay's load.
     /// If that changes the rank of the relay's score, it also writes the relay's leaf in the
-    /// [search trees](crate#search-trees), and the words above that change with it.
+    /// [search trees](crate::guide::choosing#search-trees), and the words above that change with
+    /// it.
     ///
     /// # Errors
     ///
@@ -826,9 +827,8 @@ impl Registry {
     /// returns, no new lease on the relay is given.
     ///
     /// For a relay that is registered or remembered, this costs one compare-and-swap and an update
-    /// of its leaf in the [search trees](crate#search-trees). For any other id it allocates a
-    /// record of about 150 bytes.
-    /// Ending the draining always succeeds.
+    /// of its leaf in the [search trees](crate::guide::choosing#search-trees). For any other id it
+    /// allocates a record of about 150 bytes. Ending the draining always succeeds.
     ///
     /// # Errors
     ///
@@ -862,7 +862,7 @@ impl Registry {
     /// For a relay that is registered or remembered, this costs one compare-and-swap and an
     /// update of its leaf in the trees of all tiers in use. For any other id it allocates a record
     /// of about 150 bytes. Which memory the trees of a tier take is said under [search
-    /// trees](crate#search-trees).
+    /// trees](crate::guide::choosing#search-trees).
     ///
     /// # Errors
     ///
@@ -984,8 +984,8 @@ impl Registry {
     ///
     /// Report your own attempts, and be careful with what peers report of others. Lock-free,
     /// without system call: one compare-and-swap of the relay's circuit, a few loads of counters,
-    /// and an update of its leaf in the [search trees](crate#search-trees). The first failure or
-    /// ban in a part of these allocates memory.
+    /// and an update of its leaf in the [search trees](crate::guide::choosing#search-trees). The
+    /// first failure or ban in a part of these allocates memory.
     ///
     /// ```
     /// use relay_registry::{CircuitState, Failure, NodeId, Registry};

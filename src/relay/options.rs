@@ -150,9 +150,9 @@ impl RegisterOptions {
     /// a DHT gives them a tier by the options of its DHT, by default 1.
     /// [`Registry::set_tier`](crate::Registry::set_tier) overrides this.
     ///
-    /// Use few tiers. Each has [search trees](crate#search-trees) of its own, which take memory.
-    /// For as long as the registry lives, each search that finds no relay of a lower tier looks at
-    /// each tier that any relay ever had.
+    /// Use few tiers. Each has [search trees](crate::guide::choosing#search-trees) of its own,
+    /// which take memory. For as long as the registry lives, each search that finds no relay of a
+    /// lower tier looks at each tier that any relay ever had.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};

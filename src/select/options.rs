@@ -261,8 +261,9 @@ impl FindOptions {
     /// So ask for few different filters, and never build them from what peers send: 16 different
     /// ones use up the trees for as long as the registry lives.
     ///
-    /// Which memory these trees take is said under [search trees](crate#search-trees). Each change
-    /// of a relay that passes updates them, too.
+    /// Which memory these trees take is said under [search
+    /// trees](crate::guide::choosing#search-trees). Each change of a relay that passes updates
+    /// them, too.
     ///
     /// ```
     /// use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
@@ -536,8 +537,8 @@ impl FindOptions {
     ///
     /// The price of a find that ends in "none" does not depend on how many relays have too few
     /// units. For that, the registry counts free units in further [search
-    /// trees](crate#search-trees). It counts up to the most that calls have asked for, rounded up
-    /// to a power of two. This number is never lowered.
+    /// trees](crate::guide::choosing#search-trees). It counts up to the most that calls have asked
+    /// for, rounded up to a power of two. This number is never lowered.
     ///
     /// No call waits for these trees. The [maintenance](crate::Maintenance) pass after the first
     /// such call that had to search makes them, or a later one if a thread is inside a call. (A

@@ -6,7 +6,7 @@ use crate::relay::{Endpoint, NodeId, RegisterOptions};
 /// registers.
 ///
 /// It is made of a pair of id and endpoint, or of a triple with the options. With the feature
-/// `serde` it is [read](crate#serialised-form) from `{"id": "c0ffee", "endpoint":
+/// `serde` it is [read](crate::guide::serialised_form) from `{"id": "c0ffee", "endpoint":
 /// "relay.example:4433"}`, with the [options](RegisterOptions) under `"options"` if there are any.
 ///
 /// ```

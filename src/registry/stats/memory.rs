@@ -27,7 +27,7 @@ pub struct MemoryStats {
     pub announcements: usize,
     /// Where the record of an id is.
     pub index: usize,
-    /// The [search trees](crate#search-trees).
+    /// The [search trees](crate::guide::choosing#search-trees).
     pub search_trees: usize,
     /// When relays expire, and which are gone.
     pub expiry: usize,
