@@ -273,9 +273,12 @@ fn changes_and_figures() -> Outcome {
     let found: Result<RelayInfo, FindError> =
         pollster::block_on(registry.find_relay_async(&id(9), &FindOptions::new()));
     assert_eq!(found?.node_id(), id(1));
+    let taken: Result<Lease, FindError> =
+        pollster::block_on(registry.reserve_async(&id(9), &FindOptions::new()));
+    assert_eq!(taken?.relay().node_id(), id(1));
 
     let stats: Stats = registry.stats();
-    assert_eq!((stats.finds, stats.reservations), (1, 0));
+    assert_eq!((stats.finds, stats.reservations), (1, 1));
     let mut names = Vec::new();
     stats.visit(&mut |metric: Metric| names.push((metric.name, metric.unit, metric.kind)));
     assert!(names.len() > 20);

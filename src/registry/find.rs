@@ -99,12 +99,23 @@ impl Inner {
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
         self.calls.count_reservation();
+        self.look_for_lease(target, options, Refusal::Counts)
+    }
+
+    /// A reservation that is not counted itself.
+    #[inline(always)]
+    pub(super) fn look_for_lease(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+        refusal: Refusal,
+    ) -> Result<Lease, FindError> {
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let best = self.fast_path(target, options, now, &snapshot, &guard);
         match best.and_then(|best| self.lease_of(&best, options, &snapshot, now)) {
             Some(lease) => Ok(lease),
-            None => self.reserve_slow_path(target, options, now, &snapshot, &guard),
+            None => self.reserve_slow_path(target, options, refusal, now, &snapshot, &guard),
         }
     }
 
@@ -130,6 +141,7 @@ impl Inner {
         &self,
         target: &NodeId,
         options: &FindOptions,
+        refusal: Refusal,
         now: Tick,
         snapshot: &Snapshot,
         guard: &Guard,
@@ -150,7 +162,7 @@ impl Inner {
                     let relay = self.relays.describe_candidate(&candidate, now);
                     Ok(Lease::new(relay, units, sequence))
                 }
-                None => Err(self.none_available(search, Refusal::Counts)),
+                None => Err(self.none_available(search, refusal)),
             },
         )
     }

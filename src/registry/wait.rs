@@ -5,6 +5,7 @@ use crate::events::waker_of_this_thread;
 use crate::registry::Registry;
 use crate::registry::find::Refusal;
 use crate::registry::inner::Inner;
+use crate::registry::lease::Lease;
 use crate::relay::{NodeId, RelayInfo};
 use crate::select::FindOptions;
 use crate::sync::park_timeout;
@@ -20,9 +21,7 @@ impl Registry {
     /// no runtime, and no timer: to limit the wait, use the time-out of the runtime. If the
     /// future is dropped, nothing is left behind.
     ///
-    /// It takes no unit of capacity: [lease](Self::lease) the answer, or
-    /// [reserve](Self::reserve) one. If that is refused, because another caller was first, call this
-    /// again.
+    /// It takes no unit of capacity: [`reserve_async`](Self::reserve_async) does.
     ///
     /// It searches again as soon as a relay is registered or learned, or changes what it
     /// announces; when draining, bans, tiers, costs or circuits change; and with each
@@ -54,23 +53,48 @@ impl Registry {
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
         let inner = self.inner();
-        let look = || inner.look_for_relay(target, options, Refusal::IsNoOutcome);
         inner.calls.count_find();
-        let first = look();
-        if first.is_ok() {
-            return first;
-        }
-        let events = inner.relays.events();
-        let mut waiting = events.wait_for_relay();
-        poll_fn(|context| {
-            events.register_finder(&mut waiting, context.waker());
-            let is_closed = events.is_closed();
-            match look() {
-                Err(_) if !is_closed => Poll::Pending,
-                found => Poll::Ready(inner.counted(found)),
-            }
-        })
-        .await
+        let look = || inner.look_for_relay(target, options, Refusal::IsNoOutcome);
+        inner.wait_until_found(look).await
+    }
+
+    /// As [`reserve`](Self::reserve), but waits until there is a relay with the units asked for.
+    /// It is the same search as that of [`find_relay_async`](Self::find_relay_async), as often and
+    /// at the same price, but it takes the units in the step that finds the relay: no other caller
+    /// can be first. If the future is dropped, no unit was taken.
+    ///
+    /// A unit that is released is found by the next maintenance pass. Calls that wait have no order
+    /// among themselves.
+    ///
+    /// ```
+    /// # use relay_registry::{FindOptions, NodeId, RegisterOptions, Registry};
+    /// # use std::net::SocketAddr;
+    /// # use std::thread;
+    /// let registry = Registry::new();
+    /// let relay = SocketAddr::from(([192, 0, 2, 1], 4433));
+    /// registry.register_with(NodeId::from([1; 32]), relay, &RegisterOptions::new().capacity(1))?;
+    ///
+    /// // The only unit is taken, for a while.
+    /// let (target, options) = (NodeId::from([9; 32]), FindOptions::new());
+    /// let first = registry.reserve(&target, &options)?;
+    /// thread::spawn(move || drop(first));
+    /// let second = pollster::block_on(registry.reserve_async(&target, &options))?;
+    /// assert_eq!(second.relay().current_load(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// That of the last search, once the registry is [closed](Self::close).
+    pub async fn reserve_async(
+        &self,
+        target: &NodeId,
+        options: &FindOptions,
+    ) -> Result<Lease, FindError> {
+        let inner = self.inner();
+        inner.calls.count_reservation();
+        let look = || inner.look_for_lease(target, options, Refusal::IsNoOutcome);
+        inner.wait_until_found(look).await
     }
 }
 
@@ -87,8 +111,30 @@ impl Inner {
         self.counted(found)
     }
 
+    /// Looks, and looks again whenever something changed, until there is an answer or the registry
+    /// is closed.
+    async fn wait_until_found<T>(
+        &self,
+        look: impl Fn() -> Result<T, FindError>,
+    ) -> Result<T, FindError> {
+        if let Ok(first) = look() {
+            return Ok(first);
+        }
+        let events = self.relays.events();
+        let mut waiting = events.wait_for_relay();
+        poll_fn(|context| {
+            events.register_finder(&mut waiting, context.waker());
+            let is_closed = events.is_closed();
+            match look() {
+                Err(_) if !is_closed => Poll::Pending,
+                found => Poll::Ready(self.counted(found)),
+            }
+        })
+        .await
+    }
+
     /// Counts a refusal with which a call that waited ends.
-    fn counted(&self, found: Result<RelayInfo, FindError>) -> Result<RelayInfo, FindError> {
+    fn counted<T>(&self, found: Result<T, FindError>) -> Result<T, FindError> {
         if let Err(FindError::NoRelaysAvailable { rejections }) = &found {
             self.calls.count_refusal(rejections);
         }

@@ -190,6 +190,72 @@ fn threads_and_tasks_that_wait_for_a_relay_all_get_it() {
     });
 }
 
+#[test]
+fn tasks_that_wait_for_units_share_them_and_each_gets_one() {
+    let registry = Registry::builder().tick(ms(1)).build().unwrap();
+    let two_units = capacity(2);
+    registry
+        .register_with(id(1), endpoint(1), &two_units)
+        .unwrap();
+    let (target, plain) = (non_relay(), FindOptions::new());
+    let held = AtomicU32::new(0);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    let lease = pollster::block_on(registry.reserve_async(&target, &plain));
+                    let lease = lease.expect("a unit");
+                    assert!(held.fetch_add(1, Ordering::SeqCst) < 2);
+                    thread::yield_now();
+                    held.fetch_sub(1, Ordering::SeqCst);
+                    drop(lease);
+                }
+            });
+        }
+    });
+    let stats = registry.stats();
+    assert_eq!((stats.reservations, stats.refusals.total()), (160, 0));
+    assert_eq!(registry.relay(&id(1)).unwrap().current_load(), 0);
+}
+
+#[test]
+fn a_reservation_that_waits_takes_a_unit_when_it_is_ready_and_none_if_it_is_dropped() {
+    let world = world();
+    world.join_with(1, &capacity(1));
+    let (target, plain) = (non_relay(), FindOptions::new());
+    let load = || world.relay(&id(1)).unwrap().current_load();
+    let mut context = Context::from_waker(Waker::noop());
+    let first = world.take(1, 1);
+    let mut abandoned = Box::pin(world.reserve_async(&target, &plain));
+    let mut waiting = Box::pin(world.reserve_async(&target, &plain));
+    assert!(abandoned.as_mut().poll(&mut context).is_pending());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    drop(first);
+    drop(abandoned);
+    assert_eq!(load(), 0);
+    assert_is!(waiting.as_mut().poll(&mut context), Poll::Ready(Ok(lease)) if lease.units() == 1);
+    assert_eq!(load(), 0, "the lease was dropped");
+}
+
+#[test]
+fn close_ends_a_reservation_that_waits_and_counts_one_refusal() {
+    let world = world();
+    let refused = world.stats().refusals.total();
+    thread::scope(|scope| {
+        let target = non_relay();
+        let registry = &world.registry;
+        let waiting = scope.spawn(move || {
+            pollster::block_on(registry.reserve_async(&target, &FindOptions::new())).map(drop)
+        });
+        world.registry.close();
+        assert_is!(
+            waiting.join().expect("no panic"),
+            Err(FindError::NoRelaysAvailable { .. })
+        );
+    });
+    assert_eq!(world.stats().refusals.total(), refused + 1);
+}
+
 /// A clock that stops each thread but the test's own until it is let go.
 struct Stopping {
     time: ManualClock,
