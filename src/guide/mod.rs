@@ -37,4 +37,40 @@ pub mod persistence {}
 pub mod cookbook {}
 
 #[doc = include_str!("errors.md")]
-pub mod errors {}
+#[doc = ""]
+#[cfg_attr(
+    feature = "dht",
+    doc = "[`DhtOptionsError`]: crate::dht::DhtOptionsError",
+    doc = "[`DhtError`]: crate::dht::DhtError",
+    doc = "[`ProbeError`]: crate::dht::ProbeError",
+    doc = "[`CandidateError`]: crate::dht::CandidateError",
+    doc = "[`RecordError`]: crate::dht::RecordError",
+    doc = "[`KeyError`]: crate::dht::KeyError",
+    doc = "[`RejectReason`]: crate::dht::RejectReason"
+)]
+#[cfg_attr(
+    not(feature = "dht"),
+    doc = "[`DhtOptionsError`]: crate#features",
+    doc = "[`DhtError`]: crate#features",
+    doc = "[`ProbeError`]: crate#features",
+    doc = "[`CandidateError`]: crate#features",
+    doc = "[`RecordError`]: crate#features",
+    doc = "[`KeyError`]: crate#features",
+    doc = "[`RejectReason`]: crate#features"
+)]
+#[cfg_attr(
+    feature = "persistence",
+    doc = "[`RestoreError`]: crate::RestoreError",
+    doc = "[`CborError`]: crate::CborError",
+    doc = "[`Registry::last_save_error`]: crate::Registry::last_save_error"
+)]
+#[cfg_attr(
+    not(feature = "persistence"),
+    doc = "[`RestoreError`]: crate#features",
+    doc = "[`CborError`]: crate#features",
+    doc = "[`Registry::last_save_error`]: crate#features"
+)]
+pub mod errors {
+    #[cfg(all(test, feature = "dht", feature = "persistence"))]
+    mod tests;
+}
