@@ -22,13 +22,38 @@ pub mod tokio {}
 pub mod choosing {}
 
 #[doc = include_str!("operating.md")]
-pub mod operating {}
+#[doc = "\n# Alert rules\n"]
+#[doc = "For Prometheus; a file of the repository, `src/guide/alerts.yml`. The thresholds are those to"]
+#[doc = "begin with."]
+#[doc = "\n```yaml"]
+#[doc = include_str!("alerts.yml")]
+#[doc = "```"]
+pub mod operating {
+    #[cfg(all(test, feature = "dht", not(relay_loom)))]
+    mod tests;
+}
 
 #[doc = include_str!("distribution.md")]
+#[doc = ""]
+#[cfg_attr(
+    feature = "dht",
+    doc = "[`dht::Probe`]: crate::dht::Probe",
+    doc = "[`dht::threats`]: mod@crate::dht::threats",
+    doc = "[`dht::format`]: mod@crate::dht::format"
+)]
+#[cfg_attr(
+    not(feature = "dht"),
+    doc = "[`dht::Probe`]: crate#features",
+    doc = "[`dht::threats`]: crate#features",
+    doc = "[`dht::format`]: crate#features"
+)]
 pub mod distribution {}
 
 #[doc = include_str!("tuning.md")]
-pub mod tuning {}
+pub mod tuning {
+    #[cfg(all(test, feature = "dht", not(relay_loom)))]
+    mod tests;
+}
 
 #[doc = include_str!("persistence.md")]
 pub mod persistence {}

@@ -288,7 +288,7 @@ fn rows_of_building() -> Vec<Row> {
             NotASave => NotASave;
             UnknownVersion => UnknownVersion { major: 2, supported: 1 };
             Truncated => Truncated { len: 12 };
-            EntryTooLong => EntryTooLong { entry: 7, len: 70_000, max: 65_536 };
+            EntryTooLong => EntryTooLong { entry: 7, len: 70_000, max: 8_192 };
             ChecksumMismatch => ChecksumMismatch;
             TrailingBytes => TrailingBytes;
             InvalidEntry => InvalidEntry { entry: 7, reason: CborError::NotAMap };
