@@ -34,6 +34,7 @@ pub mod operating {
 }
 
 #[doc = include_str!("distribution.md")]
+// Where the links lead. The empty line ends the page above.
 #[doc = ""]
 #[cfg_attr(
     feature = "dht",
@@ -62,6 +63,7 @@ pub mod persistence {}
 pub mod cookbook {}
 
 #[doc = include_str!("errors.md")]
+// Where the links lead. The empty line ends the page above.
 #[doc = ""]
 #[cfg_attr(
     feature = "dht",
