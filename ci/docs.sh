@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Proves that the documentation builds without a warning (broken links above
-# all): what users see, and what maintainers see; and that every path, test,
-# model and seeded bug that the pages for maintainers name is there. No arguments.
+# all): what users see, and what maintainers see; that every path, test, model,
+# seeded bug and metric that the pages name is there; that the page of errors has
+# every public one; and that Prometheus takes the alert rules. No arguments.
 source "$(dirname "$0")/common.sh"
 need python3 python3
+need promtool prometheus
 
 run python3 - <<'PYTHON'
-"""Looks up every path, test, model and seeded bug that the pages name in backticks."""
+"""Looks up every path, test, model, seeded bug and metric that the pages name in backticks."""
 import pathlib
 import re
 import subprocess
@@ -20,7 +22,8 @@ files = {pathlib.Path(name) for name in listed.split() if pathlib.Path(name).exi
 folders = {folder for file in files for folder in file.parents}
 names = {file.name for file in files}
 sources = [file.read_text() for file in files if file.suffix == ".rs"]
-functions = set(re.findall(r"fn (\w+)", "\n".join(sources)))
+code = "\n".join(sources)
+functions = set(re.findall(r"fn (\w+)", code))
 seeded = set(re.findall(r'^    \("([^"]+)", ', pathlib.Path("ci/mutants.py").read_text(), re.M))
 suffixes = {file.suffix for file in files} - {""}
 
@@ -29,6 +32,8 @@ def is_there(page, name):
     """Whether it is; None if it is no name of a path, test, model or seeded bug."""
     if name.startswith("mutant: "):
         return name.removeprefix("mutant: ") in seeded
+    if re.fullmatch(r"relay_registry_\w+", name):
+        return f'"{name}"' in code
     if name.count("_") > 2 and re.fullmatch(r"[\w:]+", name):
         return name.split("::")[-1] in functions
     if page.name == "format.md":
@@ -66,7 +71,16 @@ for page in pages:
 if missing or not found:
     sys.exit("\n".join(["these are not there:", *missing]))
 print(f"{found} names of {len(pages)} pages are there", file=sys.stderr)
+
+# The variants of each are compared by the tests of that page.
+listing = pathlib.Path("ci/public-api.txt").read_text()
+errors = set(re.findall(r"^impl core::error::Error for .*?(\w+)$", listing, re.M))
+explained = set(re.findall(r"^\| `(\w+)", pathlib.Path("src/guide/errors.md").read_text(), re.M))
+if errors - explained or not errors:
+    sys.exit(f"src/guide/errors.md does not explain {sorted(errors - explained)}")
+print(f"{len(errors)} errors are explained", file=sys.stderr)
 PYTHON
+run promtool check rules src/guide/alerts.yml
 
 export RUSTDOCFLAGS="-D warnings"
 run cargo doc --no-deps --all-features

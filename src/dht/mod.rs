@@ -8,8 +8,8 @@
 //!
 //! An engine carries records between nodes. It implements [`RelayDht`]. [`Memory`] works
 //! within one process, [`Kad`] over any raw Kademlia store, `Mainline` (feature `mainline`)
-//! over BitTorrent's DHT (BEP 5, BEP 44). The [`guide`] shows how to write another. The
-//! suite in `conformance` (feature `conformance`) tests one.
+//! over BitTorrent's DHT (BEP 5, BEP 44). The [guide](crate::guide::distribution#writing-an-adaptor)
+//! shows how to write another. The suite in `conformance` (feature `conformance`) tests one.
 //!
 //! A registry that is [built with](crate::RegistryBuilder::dht) an engine publishes the relay
 //! of this node and learns others, as [`DhtOptions`] say. The [`threats`](mod@threats) page
@@ -58,9 +58,6 @@ pub(crate) use wake_flags::WakeFlags;
 
 #[doc = include_str!("record/format.md")]
 pub mod format {}
-
-#[doc = include_str!("guide.md")]
-pub mod guide {}
 
 #[doc = include_str!("threats.md")]
 pub mod threats {}

@@ -141,9 +141,9 @@ pub enum ProbeError {
 impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unreachable => "nothing answered",
-            Self::Refused => "the relay would not serve",
-            Self::WrongIdentity => "the peer is not the relay",
+            Self::Unreachable => "nothing answered within the deadline",
+            Self::Refused => "the relay answered and declined to serve",
+            Self::WrongIdentity => "the peer does not hold the key of the relay",
         })
     }
 }

@@ -58,32 +58,3 @@ impl fmt::Display for SyncError {
 }
 
 impl Error for SyncError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sync_errors_explain_themselves() {
-        for (error, says) in [
-            (
-                SyncError::InvalidTag { len: 0, max: 64 },
-                "the tag has 0 bytes, not 1 to 64",
-            ),
-            (
-                SyncError::InvalidTag { len: 7, max: 64 },
-                "the tag has a control character",
-            ),
-            (
-                SyncError::TooManyTags { count: 65, max: 64 },
-                "there would be 65 tags with relays, and may be at most 64",
-            ),
-            (
-                SyncError::TooManyRelays { count: 11, max: 10 },
-                "the list has 11 entries or more, and may have at most 10",
-            ),
-        ] {
-            assert_eq!(error.to_string(), says);
-        }
-    }
-}

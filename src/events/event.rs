@@ -8,7 +8,7 @@ use std::time::SystemTime;
 /// [`Registry::events`](crate::Registry::events).
 ///
 /// `tick` counts the [ticks](crate::RegistryBuilder::tick) of the registry since it was built,
-/// up to when the event was published. A registry that was [restored](crate#across-a-restart)
+/// up to when the event was published. A registry that was [restored](crate::guide::persistence)
 /// counts on from the one that was saved. `relay` is the relay as it was then. It may tell of later
 /// changes, too, which then have events of their own.
 ///

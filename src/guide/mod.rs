@@ -44,13 +44,39 @@ pub mod tokio {}
 pub mod choosing {}
 
 #[doc = include_str!("operating.md")]
-pub mod operating {}
+#[doc = "\n# Alert rules\n"]
+#[doc = "For Prometheus; a file of the repository, `src/guide/alerts.yml`. The thresholds are those to"]
+#[doc = "begin with."]
+#[doc = "\n```yaml"]
+#[doc = include_str!("alerts.yml")]
+#[doc = "```"]
+pub mod operating {
+    #[cfg(all(test, feature = "dht", not(relay_loom)))]
+    mod tests;
+}
 
 #[doc = include_str!("distribution.md")]
+// Where the links lead. The empty line ends the page above.
+#[doc = ""]
+#[cfg_attr(
+    feature = "dht",
+    doc = "[`dht::Probe`]: crate::dht::Probe",
+    doc = "[`dht::threats`]: mod@crate::dht::threats",
+    doc = "[`dht::format`]: mod@crate::dht::format"
+)]
+#[cfg_attr(
+    not(feature = "dht"),
+    doc = "[`dht::Probe`]: crate#features",
+    doc = "[`dht::threats`]: crate#features",
+    doc = "[`dht::format`]: crate#features"
+)]
 pub mod distribution {}
 
 #[doc = include_str!("tuning.md")]
-pub mod tuning {}
+pub mod tuning {
+    #[cfg(all(test, feature = "dht", not(relay_loom)))]
+    mod tests;
+}
 
 #[doc = include_str!("persistence.md")]
 pub mod persistence {}
@@ -59,4 +85,41 @@ pub mod persistence {}
 pub mod cookbook {}
 
 #[doc = include_str!("errors.md")]
-pub mod errors {}
+// Where the links lead. The empty line ends the page above.
+#[doc = ""]
+#[cfg_attr(
+    feature = "dht",
+    doc = "[`DhtOptionsError`]: crate::dht::DhtOptionsError",
+    doc = "[`DhtError`]: crate::dht::DhtError",
+    doc = "[`ProbeError`]: crate::dht::ProbeError",
+    doc = "[`CandidateError`]: crate::dht::CandidateError",
+    doc = "[`RecordError`]: crate::dht::RecordError",
+    doc = "[`KeyError`]: crate::dht::KeyError",
+    doc = "[`RejectReason`]: crate::dht::RejectReason"
+)]
+#[cfg_attr(
+    not(feature = "dht"),
+    doc = "[`DhtOptionsError`]: crate#features",
+    doc = "[`DhtError`]: crate#features",
+    doc = "[`ProbeError`]: crate#features",
+    doc = "[`CandidateError`]: crate#features",
+    doc = "[`RecordError`]: crate#features",
+    doc = "[`KeyError`]: crate#features",
+    doc = "[`RejectReason`]: crate#features"
+)]
+#[cfg_attr(
+    feature = "persistence",
+    doc = "[`RestoreError`]: crate::RestoreError",
+    doc = "[`CborError`]: crate::CborError",
+    doc = "[`Registry::last_save_error`]: crate::Registry::last_save_error"
+)]
+#[cfg_attr(
+    not(feature = "persistence"),
+    doc = "[`RestoreError`]: crate#features",
+    doc = "[`CborError`]: crate#features",
+    doc = "[`Registry::last_save_error`]: crate#features"
+)]
+pub mod errors {
+    #[cfg(all(test, feature = "dht", feature = "persistence"))]
+    mod tests;
+}

@@ -309,7 +309,7 @@ impl RegistryBuilder {
     /// `slow_start_config` and the `slow_start` of NGINX.)
     ///
     /// When a process starts, all its relays are new, but for those that it
-    /// [restores](crate#across-a-restart). A learned relay is new each time it is learned. A relay
+    /// [restores](crate::guide::persistence). A learned relay is new each time it is learned. A relay
     /// that renews, restarts or [returns](crate::Registration::Returned) is not: it goes on with the
     /// slow start that it began, if that has not ended.
     ///

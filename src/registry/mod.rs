@@ -1145,7 +1145,7 @@ impl Registry {
     /// wait for it, too: the ranks of relays whose round trip has lapsed, and of those that
     /// [start slowly](RegistryBuilder::slow_start); positions that were learned; the search trees
     /// for [filters](FindOptions::require) and [several units](FindOptions::units); trials after an
-    /// outage beyond the first 64 relays; [saves](crate#across-a-restart) at intervals, unless the
+    /// outage beyond the first 64 relays; [saves](crate::guide::persistence) at intervals, unless the
     /// registry is closed; figures for the feature `metrics`; tasks that
     /// [wait for a relay](Self::find_relay_async); and [`Stats::expirations`]. Takes the maintenance
     /// locks, so that passes run one after another. No call on the hot path waits for them.

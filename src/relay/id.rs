@@ -410,22 +410,4 @@ mod tests {
             assert_eq!(refusal(near), NodeIdError::InvalidDigit { index: 0 });
         }
     }
-
-    #[test]
-    fn errors_explain_themselves() {
-        let say = |error: NodeIdError| error.to_string();
-        assert_eq!(say(NodeIdError::Empty), "a node id cannot be empty");
-        assert_eq!(
-            say(NodeIdError::TooLong { len: 65 }),
-            "a node id has at most 64 bytes, not 65"
-        );
-        assert_eq!(
-            say(NodeIdError::OddLength { len: 3 }),
-            "a node id is written with two digits to a byte, not with 3 in all"
-        );
-        assert_eq!(
-            say(NodeIdError::InvalidDigit { index: 2 }),
-            "there is no hexadecimal digit at byte 2 of the node id"
-        );
-    }
 }

@@ -340,7 +340,7 @@ fn a_relay_of_a_view_may_come_later() {
 fn invalid_settings_are_named() {
     let built = Registry::builder().max_peers(MAX_PEERS + 1).build();
     let message = built.map(|_| ()).unwrap_err().to_string();
-    assert_eq!(message, "max_peers is 16000001, above 16000000");
+    assert_eq!(message, "max_peers is 16000001, not 0 to 16000000");
     for (ttl, is_long) in [(Duration::ZERO, false), (Duration::MAX, true)] {
         let Err(BuildError::InvalidPeerTtl {
             ttl: named, max, ..

@@ -193,7 +193,7 @@ pub enum CandidateError {
 impl fmt::Display for CandidateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(_) => f.write_str("this is not a valid record"),
+            Self::Invalid(reason) => write!(f, "this is not a valid record: {reason}"),
             Self::WrongNode { node } => write!(f, "this is the record of {node}"),
         }
     }

@@ -96,12 +96,14 @@ impl fmt::Display for DhtError {
                 stored: Some(stored),
             } => write!(f, "a newer record with sequence {stored} is stored"),
             Self::Superseded { stored: None } => f.write_str("a newer record is stored"),
-            Self::Conflict => f.write_str("another value is stored in the same place"),
+            Self::Conflict => f.write_str(
+                "another value is stored under the same sequence, or other writers overwrote this one",
+            ),
             Self::TooLarge { size, max } => {
                 write!(f, "the value has {size} bytes, more than {max}")
             }
             Self::Full { max } => write!(f, "there is no room for more than {max} entries"),
-            Self::Rejected { reason } => write!(f, "rejected: {reason}"),
+            Self::Rejected { reason } => write!(f, "the storage nodes rejected the request: {reason}"),
             Self::Timeout => f.write_str("the deadline passed"),
             Self::Unreachable => f.write_str("no storage node could be reached"),
             Self::Busy { max_in_flight } => {
@@ -132,7 +134,7 @@ mod tests {
         assert!(!reason.chars().any(char::is_control), "{reason}");
         assert_eq!(
             DhtError::rejected("no room").to_string(),
-            "rejected: no room"
+            "the storage nodes rejected the request: no room"
         );
     }
 }

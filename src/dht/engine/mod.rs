@@ -79,7 +79,7 @@ pub type MemberSink<'a> = dyn FnMut(Member<'_>) -> ControlFlow<()> + 'a;
 ///
 /// The registry does not trust an engine. An engine sees no secret key. A malicious
 /// one can withhold, delay and replay records, but cannot forge them. The
-/// [guide](crate::dht::guide) develops an adaptor; `conformance` (feature
+/// [guide](crate::guide::distribution#writing-an-adaptor) develops an adaptor; `conformance` (feature
 /// `conformance`) tests one.
 pub trait RelayDht: Send + Sync + 'static {
     /// The limits of the engine. Called once; must not block.

@@ -163,7 +163,10 @@ impl fmt::Display for DhtOptionsError {
             } => write!(f, "{option} is {given}, not {least} to {most}"),
             Self::EnginePanicked => f.write_str("the engine panicked when asked for its limits"),
             Self::OtherLocalId { of_key } => {
-                write!(f, "the local id is not {of_key}, the node id of the key")
+                write!(
+                    f,
+                    "local_id is not {of_key}, the node id of the key: leave it unset"
+                )
             }
         }
     }

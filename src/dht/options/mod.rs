@@ -331,14 +331,38 @@ impl DhtOptions {
     }
 }
 
+/// By the names of the methods. Of the key, only the node id is shown.
 impl fmt::Debug for DhtOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let trusted = self.addresses == AddressPolicy::Any;
         f.debug_struct("DhtOptions")
-            .field("own", &self.own())
+            .field("key", &self.own())
             .field("network", &self.network)
-            .field("probe", &self.probe.is_some())
-            .field("ttl", &self.ttl)
+            .field("probe", &self.probe.as_ref().map(|_| ".."))
+            .field("allow_only", &self.allowed)
+            .field("trust_strangers_with_private_addresses", &trusted)
+            .field("accept_names_from_strangers", &self.accept_names)
+            .field("max_per_ipv4_24", &self.max_per_ipv4_24)
+            .field("max_per_ipv6_48", &self.max_per_ipv6_48)
+            .field("max_updates_per_minute", &self.max_updates_per_minute)
+            .field("local_reserve", &self.local_reserve)
+            .field("max_candidates", &self.max_candidates)
+            .field("max_claimed_capacity", &self.max_capacity)
+            .field("learned_tier", &self.learned_tier)
+            .field("record_ttl", &self.ttl)
+            .field("refresh", &self.refresh)
+            .field("debounce", &self.debounce)
+            .field("load_interval", &self.load_interval)
+            .field("sweep_interval", &self.sweep_interval)
+            .field("negative_cache_ttl", &self.negative_cache_ttl)
+            .field("probe_interval", &self.probe_interval)
+            .field("max_failed_probes", &self.max_failed_probes)
+            .field("probe_deadline", &self.probe_deadline)
+            .field("request_deadline", &self.request_deadline)
+            .field("shutdown_timeout", &self.shutdown_timeout)
             .field("worker_threads", &self.worker_threads)
-            .finish_non_exhaustive()
+            .field("probe_threads", &self.probe_threads)
+            .field("seed", &self.seed)
+            .finish()
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::{FULL_LOAD, MAX_NETWORK_LEN, MAX_TTL};
+use super::{FULL_LOAD, MAX_NETWORK_LEN, MAX_TTL, RelayRecord};
 use crate::cbor::CborError;
 use crate::limits::{MAX_CAPACITY, MAX_DOMAIN_LEN, MAX_LABEL_LEN};
 use crate::relay::EndpointError;
@@ -179,7 +179,9 @@ impl fmt::Display for RecordError {
             Self::UnknownLayout { layout } => {
                 write!(f, "{layout} is not a known layout of a record")
             }
-            Self::InvalidKey => f.write_str("the public key is not valid"),
+            Self::InvalidKey => {
+                f.write_str("the public key is not the canonical encoding of an Ed25519 key")
+            }
             Self::WeakKey => f.write_str(
                 "the public key is of small order: signatures for it need no secret key",
             ),
@@ -194,7 +196,9 @@ impl fmt::Display for RecordError {
                 f,
                 "the sequence {sequence} is below the issue time {issued_at}"
             ),
-            Self::NotCanonical(_) => f.write_str("the value is not deterministic CBOR"),
+            Self::NotCanonical(reason) => {
+                write!(f, "the value is not deterministic CBOR: {reason}")
+            }
             Self::NonCanonicalField => f.write_str("the value of a field is not canonical"),
             Self::UnsupportedVersion { version } => {
                 write!(f, "version {version} of the record format is not supported")
@@ -214,7 +218,7 @@ impl fmt::Display for RecordError {
             Self::InvalidTtl { ttl } => {
                 write!(f, "the TTL is {ttl:?}, not 1ms to {MAX_TTL:?}")
             }
-            Self::InvalidEndpoint(_) => f.write_str("the endpoint is not acceptable"),
+            Self::InvalidEndpoint(reason) => write!(f, "the endpoint is not acceptable: {reason}"),
             Self::InvalidCapacity { capacity } => {
                 write!(f, "the capacity is {capacity}, not 1 to {MAX_CAPACITY}")
             }
@@ -246,7 +250,12 @@ impl fmt::Display for RecordError {
                 "the payload has {len} bytes, and at most {max} are allowed"
             ),
             Self::InvalidExtension { key } => {
-                write!(f, "no extension can be added under key {key}")
+                write!(
+                    f,
+                    "no extension can be added under key {key}: choose one from {} on that is not \
+                     set",
+                    RelayRecord::FIRST_EXTENSION
+                )
             }
         }
     }

@@ -102,7 +102,7 @@ impl Registry {
     /// [TTL](crate::RegisterOptions::ttl) as long as the list is to hold. A listed relay that expired
     /// or was unregistered meanwhile is registered again by the next call.
     ///
-    /// If the registry is [saved and restored](crate#across-a-restart), call this after each start. A
+    /// If the registry is [saved and restored](crate::guide::persistence), call this after each start. A
     /// relay that the list lost while the process was down is not removed, but expires: its TTL is
     /// how long it may be handed out by mistake.
     ///

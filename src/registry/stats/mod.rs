@@ -90,7 +90,7 @@ pub struct Stats {
     /// go on; and, with the feature `metrics`, of the recorder, and with `tracing` of the
     /// subscriber.
     pub maintenance_panics: u64,
-    /// Saves to a file that the registry made [by itself](crate#across-a-restart). 0 without the
+    /// Saves to a file that the registry made [by itself](crate::guide::persistence). 0 without the
     /// feature `persistence`, here and below.
     pub saves: u64,
     /// Such saves that failed.
