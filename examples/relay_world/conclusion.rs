@@ -21,7 +21,7 @@ pub fn conclusion(of_rules: &[(Rule, Measured)]) -> String {
     }
     let sentences = [
         Some(paths(path, saturated)),
-        Some(saturation(saturated)),
+        Some(saturation(path, saturated)),
         failures(|rule| figure(rule, "failed_share")),
         Some(oracle(path)),
     ];
@@ -43,17 +43,19 @@ fn paths(path: impl Fn(Rule) -> f64, saturated: impl Fn(Rule) -> f64) -> String 
             "The registry has the shortest paths of the rules without full knowledge: {figures}."
         )
     } else {
+        let (almost_full, of_own) = (saturated(rival), saturated(Rule::Registry));
+        let but = if almost_full > of_own { "But" } else { "And" };
         format!(
-            "The registry's paths are longer than those of {name}: {figures}, which keeps relays at 95 % of \
-             capacity or more for {} of the time (registry: {}).",
-            percent(saturated(rival)),
-            percent(saturated(Rule::Registry)),
+            "The registry's paths are longer than those of {name}: {figures}. {but} with {name} relays are at \
+             95 % of their capacity or more for {} of the time, with the registry for {}.",
+            percent(almost_full),
+            percent(of_own),
         )
     }
 }
 
 /// Compares the time at 95 % of capacity with that of the best other rule.
-fn saturation(saturated: impl Fn(Rule) -> f64) -> String {
+fn saturation(path: impl Fn(Rule) -> f64, saturated: impl Fn(Rule) -> f64) -> String {
     let rival = least(&saturated);
     let (own, other, name) = (saturated(Rule::Registry), saturated(rival), rival.name());
     let figures = format!(
@@ -62,11 +64,15 @@ fn saturation(saturated: impl Fn(Rule) -> f64) -> String {
         percent(other)
     );
     if (own - other).abs() <= EQUAL_SHARES {
-        format!("It saturates relays as seldom as {name}: {figures}.")
+        format!("The registry fills relays to 95 % as seldom as {name}: {figures}.")
     } else if own < other {
-        format!("It saturates relays least: {figures}.")
+        format!("The registry fills relays to 95 % least: {figures}.")
     } else {
-        format!("It saturates relays more than {name}: {figures}.")
+        format!(
+            "The registry fills relays to 95 % more often than {name}: {figures}, whose paths are up to {:.2} times the \
+             shortest.",
+            path(rival)
+        )
     }
 }
 
@@ -147,7 +153,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("least: 4.0 % of the time, with p2c 25 %"),
+            text.contains("to 95 % least: 4.0 % of the time, with p2c 25 %"),
             "{text}"
         );
         assert!(text.contains("needs at most 1.20 times"), "{text}");
@@ -165,12 +171,9 @@ mod tests {
             [0.01, 0.0, 0.2, 0.0, 0.0],
         );
         assert!(text.contains("longer than those of nearest"), "{text}");
+        assert!(text.contains("But with nearest relays are at"), "{text}");
         assert!(
-            text.contains("for 70 % of the time (registry: 4.0 %)"),
-            "{text}"
-        );
-        assert!(
-            text.contains("more than p2c: 4.0 % of the time, with p2c 1.0 %"),
+            text.contains("more often than p2c: 4.0 % of the time, with p2c 1.0 %"),
             "{text}"
         );
         assert!(

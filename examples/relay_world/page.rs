@@ -89,11 +89,35 @@ fn section(id: &str, title: &str, see: &str, chart: &Markup, outcome: &str) -> M
     html! {
         section id=(id) {
             h2 { (title) }
-            p.see { (see) }
+            p.see { (prose(see)) }
             (chart)
-            p.outcome { b { "In this run: " } (outcome) }
+            p.outcome { b { "In this run: " } (prose(outcome)) }
         }
     }
+}
+
+/// A length of time.
+fn length(seconds: f64) -> String {
+    let (value, unit) = if seconds < 120.0 {
+        (seconds, "seconds")
+    } else {
+        (seconds / 60.0, "minutes")
+    };
+    format!("{} {unit}", (value * 10.0).round() / 10.0)
+}
+
+/// Text in which options and functions are set as code.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (at, word) in text.split(' ').enumerate() {
+            @if at > 0 { " " }
+            @if is_code(word) { code { (word) } } @else { (word) }
+        }
+    }
+}
+
+fn is_code(word: &str) -> bool {
+    word.starts_with("--") || word.contains("::") || word.contains("find_relay")
 }
 
 fn introduction(found: &Found<'_>) -> Markup {
@@ -116,31 +140,62 @@ fn introduction(found: &Found<'_>) -> Markup {
             p { (report::describe_world(args, found.world)) }
             p {
                 (chooser) " a relay for " (thousands(simulated.requests.made)) " sessions in "
-                (simulated.measured_seconds / 60.0) " minutes, after a warm-up. They offer "
-                (percent(args.load)) " of the capacity that is up. The simulated parts are the same for the \
-                 same --seed; this is seed " (args.seed) "."
+                (length(simulated.measured_seconds)) " of simulated time, after a warm-up of "
+                (length(args.seconds as f64 * simulation::WARM_UP_SHARE)) ". Sessions begin so often that they \
+                 would fill " (percent(args.load)) " of the capacity that is up. The simulated parts are the same \
+                 for the same " code { "--seed" } "; this is seed " (args.seed) "."
             }
-            (promises(found))
+            (summary(found))
+            p.sideways { "Charts that are wider than the screen can be moved sideways." }
         }
     }
 }
 
-/// Whether every hand-out was as promised, from both runs.
-fn promises(found: &Found<'_>) -> Markup {
+/// The main figures, and whether every hand-out was as promised, in both runs.
+fn summary(found: &Found<'_>) -> Markup {
     let mut checks = found.simulated.checks;
     checks += found.full_speed.tally.checks;
     let kinds = [
-        (checks.capacity_exceeded, "beyond a relay's capacity"),
-        (checks.expired, "after the relay expired"),
+        (checks.capacity_exceeded, "beyond its capacity"),
+        (checks.expired, "after it expired"),
         (checks.departed, "after it left"),
-        (checks.target, "to reach the relay itself"),
+        (checks.target, "to reach itself"),
     ];
     let broken: u64 = kinds.iter().map(|(count, _)| count).sum();
+    let requests = &found.simulated.requests;
+    let tiles = [
+        (
+            thousands(broken),
+            format!(
+                "broken promises in {} hand-outs, each checked",
+                thousands(checks.handed_out)
+            ),
+        ),
+        (
+            rules::times(requests.stretch(0.5)),
+            "times the shortest possible round trip, for half of the sessions at most".to_owned(),
+        ),
+        (
+            percent(found.simulated.meter.saturated_share()),
+            "of its time a relay was at 95 % of its capacity or more".to_owned(),
+        ),
+        (
+            finds::time(found.full_speed.tally.find_ns.value_at_quantile(0.5)),
+            "for half of the finds at most, at full speed on this machine".to_owned(),
+        ),
+    ];
     html! {
-        ul.tiles {
-            li { b { (broken) } "broken promises in " (thousands(checks.handed_out)) " hand-outs, each checked" }
-            @for (count, what) in kinds {
-                li.small { b { (count) } (what) }
+        div id="summary" {
+            ul.tiles {
+                @for (figure, meaning) in tiles { li { b { (figure) } (meaning) } }
+            }
+            p.note {
+                "A hand-out breaks a promise if a relay is handed out "
+                @for (at, (count, what)) in kinds.into_iter().enumerate() {
+                    @if at > 0 { ", " }
+                    (what) " (" (count) ")"
+                }
+                "."
             }
         }
     }
@@ -166,5 +221,79 @@ fn figures(found: &Found<'_>) -> Markup {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cities;
+    use crate::matrix::{self, Matrix};
+    use crate::progress::Progress;
+    use crate::report::Report;
+
+    /// The page of a short run.
+    fn page_of(matrix: &Matrix, args: &Args) -> String {
+        let world = World::new(matrix.clone(), args).unwrap();
+        let progress = Progress::silent();
+        let simulated = simulation::run(&world, args, &progress).unwrap();
+        let full_speed = full_speed::run(&world, args, &progress).unwrap();
+        let report = Report::new(args, &world, &simulated, &full_speed);
+        let found = Found {
+            args,
+            world: &world,
+            simulated: &simulated,
+            full_speed: &full_speed,
+            beside: &Beside::simulate(matrix, args).unwrap(),
+            sections: report.sections(),
+        };
+        page(&found).unwrap()
+    }
+
+    #[test]
+    fn lengths_of_time_are_short() {
+        let shown = [0.8, 60.0, 360.0, 1000.0].map(length);
+        assert_eq!(
+            shown,
+            ["0.8 seconds", "60 seconds", "6 minutes", "16.7 minutes"]
+        );
+    }
+
+    #[test]
+    fn the_page_has_every_part_and_asks_no_other_file() {
+        let args = Args {
+            seconds: 30,
+            threads: 1,
+            ..Args::default()
+        };
+        let page = page_of(&cities::matrix(), &args);
+        for id in [
+            "summary", "load", "paths", "map", "rules", "decision", "finds", "figures",
+        ] {
+            assert_eq!(page.matches(&format!("id=\"{id}\"")).count(), 1, "{id}");
+        }
+        for outside in [
+            "http:", "https:", "src=", "href=", "url(", "<script", "@import",
+        ] {
+            assert!(!page.contains(outside), "{outside}");
+        }
+    }
+
+    #[test]
+    fn a_run_in_which_nearly_nothing_happened_has_a_page_and_names_are_escaped() {
+        let args = Args {
+            rtt: Some("<i>&\".txt".into()),
+            seconds: 1,
+            load: 0.001,
+            threads: 1,
+            ..Args::default()
+        };
+        let matrix = matrix::parse("0 5 7\n5 0 6\n7 6 0").unwrap();
+        let page = page_of(&matrix, &args);
+        assert!(
+            page.contains("&lt;i&gt;&amp;") && !page.contains("<i>&"),
+            "{page}"
+        );
+        assert!(!page.contains("NaN"), "{page}");
     }
 }

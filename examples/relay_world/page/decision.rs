@@ -32,7 +32,7 @@ pub fn decision(found: &Found<'_>) -> Markup {
         "At the end of the simulation the registry at {home} was asked for a relay to {target}. \
          Registry::explain lists every relay: the two halves of the path (round trips), the load, and the \
          score, which is the path times a penalty for the load. The lowest score is chosen. Of {} random pairs \
-         this is the one in which the load mattered most.{asked}",
+         this is the one in which the load made the greatest difference.{asked}",
         decision.pairs,
     );
     section(
@@ -100,11 +100,12 @@ fn shown_ids(decision: &Decision) -> Vec<relay_registry::NodeId> {
     shown(decision).iter().map(|relay| relay.relay).collect()
 }
 
-/// The relay with the shortest expected path, eligible or not; never the target itself.
+/// The eligible relay with the shortest expected path: what would be chosen if there were no load.
 fn shortest(decision: &Decision) -> Option<&Explained> {
     let relays = decision.explanation.relays().iter();
-    let usable = relays.filter(|relay| relay.verdict != Verdict::Excluded);
-    usable.min_by_key(|relay| relay.path())
+    let is_eligible =
+        |relay: &&Explained| relay.verdict.is_handed_out() || relay.verdict == Verdict::Worse;
+    relays.filter(is_eligible).min_by_key(|relay| relay.path())
 }
 
 /// How many of the other relays have each verdict.
@@ -129,20 +130,19 @@ fn outcome(found: &Found<'_>, decision: &Decision) -> String {
         return "no relay was eligible.".to_owned();
     };
     let of_chosen = format!(
-        "{} was chosen, with a path of {} ms and a score of {}",
+        "{} was chosen: its path is {} ms, its score {}",
         name(found, chosen),
         ms(chosen.path().as_secs_f64()),
         factor(chosen.score_ms()),
     );
     match shortest(decision) {
         Some(shortest) if shortest.relay != chosen.relay => format!(
-            "the shortest expected path, {} ms, was over {}. That relay had {} of {} units taken ({}), so its \
-             score was {}. {of_chosen}.",
+            "the shortest expected path, {} ms, was over {}. But {} of its {} units were taken, so its score was \
+             {}. {of_chosen}.",
             ms(shortest.path().as_secs_f64()),
             name(found, shortest),
             shortest.load,
             shortest.capacity,
-            shortest.verdict,
             factor(shortest.score_ms()),
         ),
         _ => {

@@ -9,7 +9,7 @@ use super::{Found, section};
 use crate::conclusion::percent;
 
 /// How many bins there are from one power of ten to the next.
-const PER_DECADE: i32 = 10;
+const PER_DECADE: i32 = 20;
 /// What is beyond is named in words.
 const SHOWN: f64 = 0.9995;
 /// Where ticks are, from one power of ten to the next.
@@ -24,9 +24,9 @@ pub fn finds(found: &Found<'_>) -> Result<Markup, Error> {
         html! { (histogram(times).draw()?) (percentiles(times)) }
     };
     let see = format!(
-        "One registry, {} threads that call find_relay as fast as they can for {:.1} seconds, while another \
-         thread makes relays join, renew and leave. The scale of times is logarithmic: each step of ten is \
-         as wide. What to see: one narrow hill, and a short tail at the right.",
+        "{} threads call one registry's find_relay as fast as they can for {:.1} seconds, while another thread \
+         makes relays join, renew and leave. On the scale of times each doubling is equally wide. What to see: \
+         one narrow hill, and little at the right.",
         full_speed.threads, full_speed.steady_seconds,
     );
     Ok(section(
@@ -107,7 +107,7 @@ fn percentiles(times: &Recorded<u64>) -> Markup {
 }
 
 /// A time, in the unit that makes it short.
-fn time(ns: u64) -> String {
+pub fn time(ns: u64) -> String {
     let (value, unit) = match ns {
         0..1_000 => return format!("{ns} ns"),
         1_000..1_000_000 => (ns as f64 / 1e3, "µs"),

@@ -64,11 +64,19 @@ impl Histogram<'_> {
                 let bottom = chart.backend_coord(&(bar.to, 0.0));
                 hints.add(top, bottom, bar.hint.clone());
             }
-            for (row, (at, words)) in self.marks.iter().enumerate() {
-                let (x, bottom) = chart.backend_coord(&(at.clamp(from, to), 0.0));
-                let y = 34 + 22 * row as i32;
+            let row_y = |row: usize| 34 + 22 * row as i32;
+            let marks = self.marks.iter().enumerate();
+            let marks: Vec<_> = marks
+                .map(|(row, (at, words))| {
+                    let (x, bottom) = chart.backend_coord(&(at.clamp(from, to), 0.0));
+                    (x, row_y(row), bottom, words)
+                })
+                .collect();
+            for &(x, y, bottom, _) in &marks {
                 let line = PathElement::new([(x, y), (x, bottom)], INK.stroke_width(1));
                 canvas.draw(&line)?;
+            }
+            for (x, y, _, words) in marks {
                 // Beyond the middle there is more room on the left.
                 let is_right = x > WIDTH as i32 * 3 / 5;
                 let (x, side) = if is_right {

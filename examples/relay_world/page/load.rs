@@ -8,7 +8,7 @@ use super::chart::{self, Error, SMALL, TEXT, WIDTH, text, write};
 use super::palette::{INK, LOAD, SOFT};
 use super::{Found, section};
 use crate::conclusion::percent;
-use crate::simulation::{Sample, WARM_UP_SHARE};
+use crate::simulation::{Rule, Sample, WARM_UP_SHARE};
 
 /// How many relays are shown at most.
 const MOST_ROWS: usize = 60;
@@ -55,13 +55,20 @@ pub fn load(found: &Found<'_>) -> Result<Markup, Error> {
             p.note { "Shown are " (shown.len()) " of " (all.len()) " relays, evenly from the fullest to the emptiest." }
         }
     };
-    let see = "A line for each relay, the fullest on average at the top. Time runs to the right. A gap means \
-               that the relay was not up. What to see: relays of one colour that stay so, with little red. Red \
-               means that a relay is about to refuse sessions.";
+    let see = format!(
+        "A line for each relay, the fullest on average at the top. Time runs to the right. A gap means that the \
+         relay was not up. What to see: little red, because a red relay is about to refuse sessions.{}",
+        match found.args.rule {
+            Rule::Registry =>
+                " The fullest are near the nodes that use them: the registry fills near relays first, and turns \
+                 to others before they are full.",
+            _ => "",
+        }
+    );
     Ok(section(
         "load",
         "How full each relay was",
-        see,
+        &see,
         &chart,
         &outcome(found, &all),
     ))
@@ -130,7 +137,7 @@ fn draw(found: &Found<'_>, rows: &[&Row]) -> Result<Markup, Error> {
         for tick in 0..=(seconds / every) as u32 {
             let at = x(f64::from(tick) * every);
             canvas.draw(&PathElement::new([(at, bottom), (at, bottom + 5)], SOFT))?;
-            let words = format!("{}", f64::from(tick) * every / unit);
+            let words = ((f64::from(tick) * every / unit * 10.0).round() / 10.0).to_string();
             write(
                 canvas,
                 &words,
@@ -193,9 +200,8 @@ fn outcome(found: &Found<'_>, rows: &[Row]) -> String {
     };
     let name = |row: &Row| found.full_name(found.world.relays[row.relay].node);
     format!(
-        "the relays were {} full on average, and a relay was at 95 % of its capacity or more for {} of the \
-         time that it was up. The fullest, {}, had {} on average, the emptiest, {}, {}. Relays near many \
-         embedding nodes are fuller, because their paths are shorter.",
+        "the relays were {} full on average. A relay was at 95 % of its capacity or more for {} of the time that \
+         it was up. The fullest, {}, was {} full on average, the emptiest, {}, {}.",
         percent(meter.utilisation()),
         percent(meter.saturated_share()),
         name(fullest),

@@ -89,8 +89,8 @@ impl Map<'_> {
             Kind::RoundTrips { error } => format!(
                 "The matrix has no places, so nodes are placed by multidimensional scaling of its round trips \
                  (stress majorisation): the longer the round trip between two nodes, the farther they are \
-                 apart. In two dimensions that cannot be exact: half of the distances are wrong by more than \
-                 {}. Directions mean nothing.",
+                 apart. In two dimensions that is not exact: the median error of a distance is {}. Directions \
+                 mean nothing.",
                 percent(error)
             ),
         }
@@ -159,7 +159,8 @@ impl Map<'_> {
         let sessions = &self.found.simulated.trace.sessions;
         let most = sessions.iter().flatten().copied().max().unwrap_or(0);
         for (home, of_home) in sessions.iter().enumerate() {
-            for relay in greatest(of_home, LINES) {
+            let used = greatest(of_home, LINES).into_iter();
+            for relay in used.filter(|&relay| of_home[relay] > 0) {
                 let ends = [
                     self.pixel(projection, self.found.world.homes[home]),
                     self.pixel(projection, self.found.world.relays[relay].node),
@@ -230,7 +231,9 @@ impl Map<'_> {
         let homes = world.homes.iter().map(|&node| (node, 6));
         let relays = greatest(&self.carried, NAMED).into_iter();
         let relays = relays.map(|relay| (world.relays[relay].node, self.radius(relay)));
-        let mut taken: Vec<[i32; 4]> = Vec::new();
+        let squares = world.homes.iter();
+        let squares = squares.filter_map(|&node| self.pixel(projection, node));
+        let mut taken: Vec<[i32; 4]> = squares.map(|(x, y)| [x - 5, y - 5, x + 5, y + 5]).collect();
         let mut written = BTreeSet::new();
         for (node, radius) in homes.chain(relays) {
             let Some((x, y)) = self.pixel(projection, node) else {

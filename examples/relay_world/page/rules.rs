@@ -1,6 +1,6 @@
 //! The rules beside each other, in short simulations.
 
-use maud::{Markup, html};
+use maud::Markup;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
@@ -16,45 +16,53 @@ use crate::measures::{self, Measured};
 use crate::simulation::{Rule, Views, WARM_UP_SHARE};
 
 /// How long each rule is simulated at most, so that the page costs little time.
-const MOST_SECONDS: u64 = 300;
+const MOST_SECONDS: u64 = 200;
 const ROW: i32 = 32;
-const TOP: i32 = 48;
-const LEFT: i32 = 252;
+const TOP: i32 = 56;
+const LEFT: i32 = 222;
 
-/// The rules, each as it was simulated, and what was measured.
+/// The settings of a simulation, and what was measured.
+type Line = (Args, Measured);
+
 pub struct Beside {
-    pub lines: Vec<(Args, Measured)>,
-    pub seconds: u64,
+    /// A line for each rule, in order.
+    rules: Vec<Line>,
+    /// The registry with what targets could publish, if they publish nothing in the run.
+    published: Option<Line>,
+    seconds: u64,
 }
 
 /// One figure of all rules, as bars.
 struct Panel {
     title: &'static str,
+    unit: &'static str,
     measure: &'static str,
     shown: fn(f64) -> String,
 }
 
 const PANELS: [Panel; 3] = [
     Panel {
-        title: "path of nine in ten",
+        title: "Paths",
+        unit: "× the shortest, 90 % at most",
         measure: "stretch_p90",
         shown: times,
     },
     Panel {
-        title: "time at 95 % or more",
+        title: "Relays almost full",
+        unit: "of the time, 95 % or more",
         measure: "saturated_share",
         shown: percent,
     },
     Panel {
-        title: "relays tried",
+        title: "Attempts",
+        unit: "relays asked by a session",
         measure: "tries_mean",
         shown: times,
     },
 ];
 
 impl Beside {
-    /// Simulates every rule with the settings of the run, but not as long. If targets publish nothing in
-    /// the run, there is a line more: the registry with what they could publish.
+    /// Simulates every rule with the settings of the run, but not as long.
     pub fn simulate(matrix: &Matrix, args: &Args) -> Result<Self, Failure> {
         let seconds = args.seconds.min(MOST_SECONDS);
         let of_rule = |rule| Args {
@@ -62,33 +70,40 @@ impl Beside {
             seconds,
             ..args.clone()
         };
-        let mut plans: Vec<Args> = Rule::ALL.into_iter().map(of_rule).collect();
-        if args.views == Views::None {
-            plans.push(Args {
-                views: Views::Published,
-                ..of_rule(Rule::Registry)
-            });
-        }
+        let publishing = (args.views == Views::None).then(|| Args {
+            views: Views::Published,
+            ..of_rule(Rule::Registry)
+        });
+        // What takes longest begins first.
+        let is_published = publishing.is_some();
+        let rules = Rule::ALL.into_iter().map(of_rule);
+        let plans: Vec<Args> = publishing.into_iter().chain(rules).collect();
         let measured = comparison::beside_each_other(matrix, &plans)?;
+        let mut lines = plans.into_iter().zip(measured);
         Ok(Self {
-            lines: plans.into_iter().zip(measured).collect(),
+            published: if is_published { lines.next() } else { None },
+            rules: lines.collect(),
             seconds,
         })
     }
 
-    /// The lines with the settings of the run.
     fn of_rules(&self) -> Vec<(Rule, Measured)> {
-        let lines = self.lines.iter().take(Rule::ALL.len());
+        let lines = self.rules.iter();
         lines
             .map(|(args, measured)| (args.rule, *measured))
             .collect()
     }
 
-    /// The registry with what targets could publish.
-    fn published(&self) -> Option<&Measured> {
-        self.lines
-            .get(Rule::ALL.len())
-            .map(|(_, measured)| measured)
+    /// The registry's lines first, then the others.
+    fn lines(&self) -> Vec<&Line> {
+        let (own, others): (Vec<_>, Vec<_>) = self
+            .rules
+            .iter()
+            .partition(|(args, _)| args.rule == Rule::Registry);
+        own.into_iter()
+            .chain(&self.published)
+            .chain(others)
+            .collect()
     }
 }
 
@@ -102,19 +117,8 @@ pub fn rules(found: &Found<'_>) -> Result<Markup, Error> {
         beside.seconds,
         beside.seconds as f64 * WARM_UP_SHARE,
     );
-    let chart = html! {
-        (draw(beside)?)
-        dl {
-            dt { "path of nine in ten" }
-            dd { "Nine of ten sessions had a round trip of at most this many times the shortest possible one." }
-            dt { "time at 95 % or more" }
-            dd { "For this share of their time up, relays were at 95 % of their capacity or more." }
-            dt { "relays tried" }
-            dd { "So many relays were asked for each session, until one accepted: 1 is the least." }
-        }
-    };
     let mut outcome = conclusion(&beside.of_rules());
-    if let Some(published) = beside.published() {
+    if let Some((_, published)) = &beside.published {
         let path = measures::value(published, "stretch_p90");
         let more = format!(
             " If targets publish the round trips that they measured, the registry's paths are at most {} \
@@ -127,17 +131,18 @@ pub fn rules(found: &Found<'_>) -> Result<Markup, Error> {
         "rules",
         "The rules beside each other",
         &see,
-        &chart,
+        &draw(beside)?,
         &outcome,
     ))
 }
 
 fn draw(beside: &Beside) -> Result<Markup, Error> {
-    let height = TOP + ROW * beside.lines.len() as i32 + 12;
+    let lines = beside.lines();
+    let height = TOP + ROW * lines.len() as i32 + 12;
     let label = "Bars for each rule: paths, saturated relays, and relays tried";
     chart::chart(label, (WIDTH, height as u32), |canvas, hints| {
         let width = (WIDTH as i32 - LEFT) / PANELS.len() as i32;
-        for (place, (args, _)) in ordered(beside).enumerate() {
+        for (place, (args, _)) in lines.iter().enumerate() {
             let y = TOP + ROW * place as i32 + ROW / 2;
             write(
                 canvas,
@@ -148,10 +153,16 @@ fn draw(beside: &Beside) -> Result<Markup, Error> {
         }
         for (panel, left) in PANELS.iter().zip((LEFT..).step_by(width as usize)) {
             let value = |measured: &Measured| measures::value(measured, panel.measure);
-            let values = beside.lines.iter().map(|(_, measured)| value(measured));
+            let values = lines.iter().map(|(_, measured)| value(measured));
             let most = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
-            write(canvas, panel.title, (left, 22), text(TEXT, INK, HPos::Left))?;
-            for (place, (args, measured)) in ordered(beside).enumerate() {
+            write(canvas, panel.title, (left, 14), text(TEXT, INK, HPos::Left))?;
+            write(
+                canvas,
+                panel.unit,
+                (left, 36),
+                text(SMALL, SOFT, HPos::Left),
+            )?;
+            for (place, (args, measured)) in lines.iter().enumerate() {
                 let value = value(measured);
                 let top = TOP + ROW * place as i32;
                 // Room for the figure beside the longest bar.
@@ -173,8 +184,8 @@ fn draw(beside: &Beside) -> Result<Markup, Error> {
                 let hint = format!(
                     "{}: {} {}",
                     line_name(args),
-                    panel.title,
-                    (panel.shown)(value)
+                    (panel.shown)(value),
+                    panel.unit
                 );
                 hints.add((left, top), (left + width, top + ROW), hint);
             }
@@ -183,13 +194,6 @@ fn draw(beside: &Beside) -> Result<Markup, Error> {
         }
         Ok(())
     })
-}
-
-/// The registry's lines first, then the others.
-fn ordered(beside: &Beside) -> impl Iterator<Item = &(Args, Measured)> {
-    let is_own = |line: &&(Args, Measured)| line.0.rule == Rule::Registry;
-    let others = beside.lines.iter().filter(move |line| !is_own(line));
-    beside.lines.iter().filter(is_own).chain(others)
 }
 
 /// From 0 to the longest bar.
@@ -202,16 +206,16 @@ fn bar(value: f64, most: f64, longest: i32) -> i32 {
 fn line_name(args: &Args) -> &'static str {
     match args.rule {
         Rule::Registry if args.views == Views::None => "registry",
-        Rule::Registry if args.views == Views::Coordinates => "registry, with coordinates",
+        Rule::Registry if args.views == Views::Coordinates => "registry, coordinates",
         Rule::Registry => "registry, targets publish",
-        Rule::Random => "random relay with room",
+        Rule::Random => "random",
         Rule::Nearest => "nearest to the requester",
-        Rule::PowerOfTwo => "emptier of two random",
-        Rule::Oracle => "oracle, knows everything",
+        Rule::PowerOfTwo => "p2c: emptier of two",
+        Rule::Oracle => "oracle: knows everything",
     }
 }
 
-fn times(value: f64) -> String {
+pub fn times(value: f64) -> String {
     if value.is_nan() {
         "none".to_owned()
     } else {
@@ -244,8 +248,13 @@ mod tests {
         assert_eq!(beside.seconds, 60);
         let rules: Vec<Rule> = beside.of_rules().iter().map(|line| line.0).collect();
         assert_eq!(rules, Rule::ALL);
-        assert!(beside.published().is_some());
-        let names: Vec<_> = ordered(&beside).map(|line| line_name(&line.0)).collect();
+
+        let names: Vec<_> = beside
+            .lines()
+            .iter()
+            .map(|line| line_name(&line.0))
+            .collect();
+        assert_eq!(names.len(), Rule::ALL.len() + 1);
         assert_eq!(names[..2], ["registry", "registry, targets publish"]);
     }
 }

@@ -1,8 +1,8 @@
 //! Places for nodes of which only round trips are known: multidimensional scaling by stress majorisation.
 //!
 //! Each step moves every node to the mean of the places at which its measured round trips to the others
-//! would be exact. A pair counts by the inverse square of its round trip, so that the share by which it
-//! is wrong matters. Pairs that were not measured do not count.
+//! would be exact. A pair counts by the inverse of its round trip, between the error in ms and the error as
+//! a share. Pairs that were not measured do not count.
 
 use fastrand::Rng;
 
@@ -33,7 +33,7 @@ pub fn scale(nodes: usize, rtt: impl Fn(usize, usize) -> Option<f32>) -> Scaled 
     };
     let measured: Vec<Vec<Measured>> = (0..nodes).map(measured).collect();
     let starts = (1..=STARTS).map(|start| {
-        let places = settle(&measured, start);
+        let places = lay_down(settle(&measured, start));
         let error = median_error(&measured, &places);
         Scaled { places, error }
     });
@@ -75,12 +75,32 @@ fn better(measured: &[Measured], places: &[Place], (x, y): Place) -> Option<Plac
     for &(other, rtt) in measured {
         let (other_x, other_y) = places[other];
         let stretch = rtt / distance((x, y), (other_x, other_y)).max(1e-9);
-        let weight = 1.0 / (rtt * rtt);
+        let weight = 1.0 / rtt;
         sum_x += weight * (other_x + (x - other_x) * stretch);
         sum_y += weight * (other_y + (y - other_y) * stretch);
         weights += weight;
     }
     (weights > 0.0).then(|| (sum_x / weights, sum_y / weights))
+}
+
+/// Turns the places so that they are spread more to the sides than up and down.
+fn lay_down(places: Vec<Place>) -> Vec<Place> {
+    let count = places.len().max(1) as f64;
+    let sum = places
+        .iter()
+        .fold((0.0, 0.0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+    let (mean_x, mean_y) = (sum.0 / count, sum.1 / count);
+    let (mut across, mut up, mut both) = (0.0, 0.0, 0.0);
+    for (x, y) in &places {
+        let (x, y) = (x - mean_x, y - mean_y);
+        across += x * x;
+        up += y * y;
+        both += x * y;
+    }
+    // The angle of the principal axis.
+    let (sin, cos) = (0.5 * f64::atan2(2.0 * both, across - up)).sin_cos();
+    let turn = |(x, y): Place| (x * cos + y * sin, y * cos - x * sin);
+    places.into_iter().map(turn).collect()
 }
 
 pub fn distance((x, y): Place, (other_x, other_y): Place) -> f64 {
@@ -114,6 +134,15 @@ mod tests {
         let scaled = scale(truth.len(), rtt);
         assert!(scaled.error < 0.02, "{}", scaled.error);
         assert_eq!(scaled.places, scale(truth.len(), rtt).places);
+    }
+
+    #[test]
+    fn places_are_turned_to_the_side_without_a_change_of_distances() {
+        let steep = vec![(0.0, 0.0), (3.0, 4.0), (30.0, 40.0)];
+        let flat = lay_down(steep.clone());
+        assert!((distance(flat[0], flat[2]) - 50.0).abs() < 1e-9);
+        assert!(flat.iter().all(|place| (place.1 - flat[0].1).abs() < 1e-9));
+        assert!(lay_down(Vec::new()).is_empty());
     }
 
     #[test]
