@@ -108,6 +108,8 @@ fn length(seconds: f64) -> String {
 
 /// Text in which options and functions are set as code.
 fn prose(text: &str) -> Markup {
+    // A number and its sign stay on one line.
+    let text = text.replace(" %", "\u{a0}%");
     html! {
         @for (at, word) in text.split(' ').enumerate() {
             @if at > 0 { " " }
@@ -187,7 +189,7 @@ fn summary(found: &Found<'_>) -> Markup {
     html! {
         div id="summary" {
             ul.tiles {
-                @for (figure, meaning) in tiles { li { b { (figure) } (meaning) } }
+                @for (figure, meaning) in tiles { li { b { (figure) } (prose(&meaning)) } }
             }
             p.note {
                 "A hand-out breaks a promise if a relay is handed out "
@@ -272,6 +274,9 @@ mod tests {
         ] {
             assert_eq!(page.matches(&format!("id=\"{id}\"")).count(), 1, "{id}");
         }
+        // With a brace too few the rules behind it would not hold.
+        let style = page.split("</style>").next().unwrap_or_default();
+        assert_eq!(style.matches('{').count(), style.matches('}').count());
         for outside in [
             "http:", "https:", "src=", "href=", "url(", "<script", "@import",
         ] {
