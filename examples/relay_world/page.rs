@@ -1,7 +1,7 @@
 //! The page: one HTML file that shows what the run found, without scripts and without a network.
 //!
-//! Charts are drawn by plotters (why: `page/chart.rs`), the page around them by maud, which escapes all
-//! text that is put into it, and brings no crate that is not there for other reasons but its macro.
+//! The charts are drawn by plotters; `page/chart.rs` says why. The page around them is made by maud, which
+//! checks the markup when it compiles, and escapes every text that is put into it.
 
 mod chart;
 mod decision;

@@ -1,9 +1,9 @@
 //! A chart as an SVG element within the page.
 //!
-//! Drawn by plotters with its SVG backend alone: of the libraries that write SVG without a browser or
-//! fonts it is the one in widest use, it brings two small crates of its own, and it builds with Rust 1.85.
-//! Others bring a script that draws in the browser, embedded fonts, or need a later Rust. What plotters
-//! lacks are texts that appear under the pointer: [`Hints`] adds them.
+//! Drawn by plotters with its SVG backend alone. It writes SVG without a browser, a script or fonts, is
+//! widely used, licensed under MIT, builds with Rust 1.85, and brings two small crates of its own. Other
+//! libraries draw by a script in the browser, embed fonts, or need a later Rust. What plotters lacks are
+//! texts that appear under the pointer: [`Hints`] adds them.
 
 use maud::{Markup, PreEscaped, html};
 use plotters::coord::Shift;
