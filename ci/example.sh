@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Proves that the main jobs do what they promise. relay_world, in a small world:
-# one JSON object, no promise broken, the same simulation for the same seed. mesh,
+# one JSON object, no promise broken, the same simulation for the same seed, and a
+# page with every part that asks for no other file. mesh,
 # with every engine: all relays found, nothing forged or replayed believed.
 # config_reload, while its file changes: the relays are those of the last list that
 # could be read. All: one clear line on stderr for a bad argument or file.
@@ -21,7 +22,7 @@ trap 'rm -rf "$answers"' EXIT
 
 for answer in first second; do
     run "$relay_world" --seconds "$seconds" --registries 4 --threads 2 --seed 1 --json "$@" \
-        >"$answers/$answer"
+        --page "$answers/$answer.html" >"$answers/$answer"
 done
 cat "$answers/first"
 python3 - "$answers/first" "$answers/second" <<'PYTHON'
@@ -46,16 +47,101 @@ if broken:
     sys.exit("\n".join(broken))
 PYTHON
 
+# The page: well-formed, whole, without other files; the simulated parts are the same for
+# the same seed.
+cat >"$answers/page.py" <<'PYTHON'
+import html.parser
+import re
+import sys
+
+PARTS = {"summary", "load", "paths", "map", "rules", "decision", "finds", "figures"}
+DIFFERENT = {"summary", "finds", "figures"}  # What the full-speed run found is in these.
+VOID = {"meta", "circle", "line", "polyline", "polygon", "rect"}
+
+
+class Page(html.parser.HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.parts, self.charts, self.simulated, self.faults = [], [], 0, [], []
+        self.feed(text)
+        self.close()
+        self.faults += [f"{tag} is not closed" for tag, _ in self.open]
+
+    def keep(self, what):
+        if not any(part in DIFFERENT for _, part in self.open):
+            self.simulated.append(what)
+
+    def handle_starttag(self, tag, attributes):
+        names = dict(attributes)
+        self.charts += tag == "svg"
+        if part := names.get("id"):
+            self.parts.append(part)
+        if tag in ("script", "link", "img", "iframe", "base", "use", "image"):
+            self.faults.append(f"<{tag}>")
+        for name, value in attributes:
+            if name in ("src", "href", "xlink:href", "srcset", "data", "action"):
+                self.faults.append(f"{name}={value}")
+        self.handle_data(" ".join(value or "" for _, value in attributes))
+        if tag not in VOID:
+            self.open.append((tag, names.get("id")))
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag in VOID:
+            return
+        if not self.open or self.open[-1][0] != tag:
+            self.faults.append(f"</{tag}> where {self.open[-1:]} is open")
+        else:
+            self.open.pop()
+
+    def handle_data(self, data):
+        self.faults += re.findall(r"https?://\S*|url\(\S*|@import", data)
+        self.keep(data)
+
+
+pages = [Page(open(path).read()) for path in sys.argv[1:]]
+broken = [fault for page in pages for fault in page.faults]
+for page in pages:
+    if sorted(page.parts) != sorted(PARTS) or page.charts != 5:
+        broken.append(f"parts {page.parts} with {page.charts} charts")
+    for what in ("In this run:", "What to see:", "NaN"):
+        count = sum(data.count(what) for data in page.simulated)
+        if (count == 0) != (what == "NaN"):
+            broken.append(f"{what} {count} times")
+if any(page.simulated != pages[0].simulated for page in pages):
+    broken.append("the simulated parts differ")
+if broken:
+    sys.exit("\n".join(broken))
+PYTHON
+run python3 "$answers/page.py" "$answers/first.html" "$answers/second.html"
+
+# Without --json the program says where the page is: in the target directory, wherever it is called.
+(cd "$answers" && run "$relay_world" --seconds "$seconds" --relays 12 >"$answers/table")
+page=$(sed -n 's/^The same as a page, with charts: //p' "$answers/table")
+[[ $page == */relay_world.html && ! -e $answers/relay_world.html ]] || fail "page: $page"
+run python3 "$answers/page.py" "$page"
+
 # Every rule beside the others, in the order in which they are to be shown.
 run "$relay_world" --compare --seeds 2 --seconds "$seconds" --json "$@" >"$answers/rules"
 cat "$answers/rules"
 python3 - "$answers/rules" <<'PYTHON'
 import json
+import re
 import sys
 
-rules = [line["rule"] for line in json.load(open(sys.argv[1]))]
+lines = json.load(open(sys.argv[1]))
+rules = [line["rule"] for line in lines]
 if rules != ["registry", "random", "nearest", "p2c", "oracle"]:
     sys.exit(f"compared {rules}")
+conclusions = {line["conclusion"] for line in lines}
+path = re.search(r"at most ([0-9.]+) times the shortest path", min(conclusions))
+own = lines[0]["stretch_p90"]
+if len(conclusions) != 1 or not path or abs(float(path[1]) - own) > 0.01:
+    sys.exit(f"concluded {conclusions}, where the registry has {own}")
 PYTHON
 
 # One line on stderr, nothing on stdout, and an exit code other than 0.
@@ -73,6 +159,13 @@ refuses "$relay_world" --load minus-one
 refuses "$relay_world" --rule best
 refuses "$relay_world" --rtt "$answers/absent"
 refuses "$relay_world" --rtt "$answers/matrix"
+printf '0 -1 -1\n-1 0 -1\n-1 -1 0\n' >"$answers/unmeasured"
+refuses "$relay_world" --rtt "$answers/unmeasured"
+printf '0 5 -1\n5 0 -1\n-1 -1 0\n' >"$answers/pathless"
+refuses "$relay_world" --rtt "$answers/pathless"
+refuses "$relay_world" --page "$answers/absent/page.html"
+refuses "$relay_world" --page "$answers"
+refuses "$relay_world" --page page.html --compare
 
 # A file of relays that changes: two relays, then a file that is no list, then another list.
 reload=$target/release/examples/config_reload

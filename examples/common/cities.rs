@@ -24,102 +24,130 @@ const LEAST_DETOUR: f64 = 1.2;
 const DETOUR_SPREAD: f64 = 0.6;
 const EARTH_RADIUS_KM: f64 = 6371.0;
 
-/// What each kind of site adds to every round trip, in ms.
-const LAST_MILE_MS: [f64; 6] = [
-    0.5,  // data centre
-    1.5,  // campus
-    3.0,  // fibre to the home
-    8.0,  // cable
-    15.0, // DSL
-    30.0, // mobile
+/// The kinds of site, and what each adds to every round trip, in ms.
+const LAST_MILES: [(&str, f64); 6] = [
+    ("data centre", 0.5),
+    ("campus", 1.5),
+    ("fibre", 3.0),
+    ("cable", 8.0),
+    ("DSL", 15.0),
+    ("mobile", 30.0),
 ];
 
-/// Latitude and longitude in degrees, north and east positive.
-const CITIES: [(f64, f64); 60] = [
-    (51.51, -0.13),   // London
-    (40.71, -74.01),  // New York
-    (-33.87, 151.21), // Sydney
-    (48.86, 2.35),    // Paris
-    (50.11, 8.68),    // Frankfurt
-    (52.37, 4.90),    // Amsterdam
-    (40.42, -3.70),   // Madrid
-    (38.72, -9.14),   // Lisbon
-    (45.46, 9.19),    // Milan
-    (47.38, 8.54),    // Zurich
-    (48.21, 16.37),   // Vienna
-    (52.23, 21.01),   // Warsaw
-    (59.33, 18.07),   // Stockholm
-    (60.17, 24.94),   // Helsinki
-    (55.68, 12.57),   // Copenhagen
-    (53.35, -6.26),   // Dublin
-    (37.98, 23.73),   // Athens
-    (44.43, 26.10),   // Bucharest
-    (50.45, 30.52),   // Kyiv
-    (41.01, 28.98),   // Istanbul
-    (55.76, 37.62),   // Moscow
-    (32.09, 34.78),   // Tel Aviv
-    (25.20, 55.27),   // Dubai
-    (24.71, 46.68),   // Riyadh
-    (30.04, 31.24),   // Cairo
-    (33.57, -7.59),   // Casablanca
-    (6.52, 3.38),     // Lagos
-    (5.60, -0.19),    // Accra
-    (-1.29, 36.82),   // Nairobi
-    (-26.20, 28.05),  // Johannesburg
-    (-33.92, 18.42),  // Cape Town
-    (24.86, 67.00),   // Karachi
-    (19.08, 72.88),   // Mumbai
-    (28.61, 77.21),   // Delhi
-    (13.08, 80.27),   // Chennai
-    (43.24, 76.89),   // Almaty
-    (13.76, 100.50),  // Bangkok
-    (1.35, 103.82),   // Singapore
-    (3.139, 101.69),  // Kuala Lumpur
-    (-6.21, 106.85),  // Jakarta
-    (14.60, 120.98),  // Manila
-    (22.32, 114.17),  // Hong Kong
-    (25.03, 121.57),  // Taipei
-    (31.23, 121.47),  // Shanghai
-    (37.57, 126.98),  // Seoul
-    (35.68, 139.69),  // Tokyo
-    (-31.95, 115.86), // Perth
-    (-36.85, 174.76), // Auckland
-    (43.65, -79.38),  // Toronto
-    (41.88, -87.63),  // Chicago
-    (33.75, -84.39),  // Atlanta
-    (25.76, -80.19),  // Miami
-    (32.78, -96.80),  // Dallas
-    (39.74, -104.99), // Denver
-    (34.05, -118.24), // Los Angeles
-    (47.61, -122.33), // Seattle
-    (19.43, -99.13),  // Mexico City
-    (4.71, -74.07),   // Bogota
-    (-23.55, -46.63), // Sao Paulo
-    (-33.45, -70.67), // Santiago
+/// Name, latitude and longitude in degrees, north and east positive.
+const CITIES: [(&str, f64, f64); 60] = [
+    ("London", 51.51, -0.13),
+    ("New York", 40.71, -74.01),
+    ("Sydney", -33.87, 151.21),
+    ("Paris", 48.86, 2.35),
+    ("Frankfurt", 50.11, 8.68),
+    ("Amsterdam", 52.37, 4.90),
+    ("Madrid", 40.42, -3.70),
+    ("Lisbon", 38.72, -9.14),
+    ("Milan", 45.46, 9.19),
+    ("Zurich", 47.38, 8.54),
+    ("Vienna", 48.21, 16.37),
+    ("Warsaw", 52.23, 21.01),
+    ("Stockholm", 59.33, 18.07),
+    ("Helsinki", 60.17, 24.94),
+    ("Copenhagen", 55.68, 12.57),
+    ("Dublin", 53.35, -6.26),
+    ("Athens", 37.98, 23.73),
+    ("Bucharest", 44.43, 26.10),
+    ("Kyiv", 50.45, 30.52),
+    ("Istanbul", 41.01, 28.98),
+    ("Moscow", 55.76, 37.62),
+    ("Tel Aviv", 32.09, 34.78),
+    ("Dubai", 25.20, 55.27),
+    ("Riyadh", 24.71, 46.68),
+    ("Cairo", 30.04, 31.24),
+    ("Casablanca", 33.57, -7.59),
+    ("Lagos", 6.52, 3.38),
+    ("Accra", 5.60, -0.19),
+    ("Nairobi", -1.29, 36.82),
+    ("Johannesburg", -26.20, 28.05),
+    ("Cape Town", -33.92, 18.42),
+    ("Karachi", 24.86, 67.00),
+    ("Mumbai", 19.08, 72.88),
+    ("Delhi", 28.61, 77.21),
+    ("Chennai", 13.08, 80.27),
+    ("Almaty", 43.24, 76.89),
+    ("Bangkok", 13.76, 100.50),
+    ("Singapore", 1.35, 103.82),
+    ("Kuala Lumpur", 3.139, 101.69),
+    ("Jakarta", -6.21, 106.85),
+    ("Manila", 14.60, 120.98),
+    ("Hong Kong", 22.32, 114.17),
+    ("Taipei", 25.03, 121.57),
+    ("Shanghai", 31.23, 121.47),
+    ("Seoul", 37.57, 126.98),
+    ("Tokyo", 35.68, 139.69),
+    ("Perth", -31.95, 115.86),
+    ("Auckland", -36.85, 174.76),
+    ("Toronto", 43.65, -79.38),
+    ("Chicago", 41.88, -87.63),
+    ("Atlanta", 33.75, -84.39),
+    ("Miami", 25.76, -80.19),
+    ("Dallas", 32.78, -96.80),
+    ("Denver", 39.74, -104.99),
+    ("Los Angeles", 34.05, -118.24),
+    ("Seattle", 47.61, -122.33),
+    ("Mexico City", 19.43, -99.13),
+    ("Bogota", 4.71, -74.07),
+    ("Sao Paulo", -23.55, -46.63),
+    ("Santiago", -33.45, -70.67),
 ];
 
 /// The round trips between all sites of all cities; always the same.
 pub fn matrix() -> Matrix {
-    let sites = LAST_MILE_MS.len();
+    let sites = LAST_MILES.len();
     let between = city_rtts();
     Matrix::from_fn(CITIES.len() * sites, |a, b| {
         if a == b {
             return 0.0;
         }
-        let last_miles = LAST_MILE_MS[a % sites] + LAST_MILE_MS[b % sites];
+        let last_miles = LAST_MILES[a % sites].1 + LAST_MILES[b % sites].1;
         (between[a / sites][b / sites] + last_miles) as f32
     })
+}
+
+/// Where a node of the built-in world is.
+#[allow(dead_code, reason = "not every example shows it")]
+pub struct Site {
+    pub city: &'static str,
+    /// The kind of site, such as "campus".
+    pub kind: &'static str,
+    /// In degrees, north and east positive.
+    pub latitude: f64,
+    pub longitude: f64,
+}
+
+#[allow(dead_code, reason = "not every example shows it")]
+pub fn site(node: usize) -> Site {
+    let (city, latitude, longitude) = CITIES[node / LAST_MILES.len()];
+    Site {
+        city,
+        kind: LAST_MILES[node % LAST_MILES.len()].0,
+        latitude,
+        longitude,
+    }
 }
 
 /// City to city, in ms, before the last miles.
 fn city_rtts() -> Vec<Vec<f64>> {
     let rtt = |a: usize, b: usize| {
-        let there_and_back = 2.0 * great_circle_km(CITIES[a], CITIES[b]);
+        let there_and_back = 2.0 * great_circle_km(position(a), position(b));
         there_and_back / FIBRE_KM_PER_MS * detour(a.min(b), a.max(b))
     };
     (0..CITIES.len())
         .map(|a| (0..CITIES.len()).map(|b| rtt(a, b)).collect())
         .collect()
+}
+
+/// Latitude and longitude of a city.
+fn position(city: usize) -> (f64, f64) {
+    let (_, latitude, longitude) = CITIES[city];
+    (latitude, longitude)
 }
 
 /// How much longer than the great circle the path between two cities is.
@@ -147,7 +175,7 @@ mod tests {
 
     #[test]
     fn distances_are_those_of_the_globe() {
-        let km = |a: usize, b: usize| great_circle_km(CITIES[a], CITIES[b]);
+        let km = |a: usize, b: usize| great_circle_km(position(a), position(b));
         assert!((km(LONDON, NEW_YORK) - 5570.0).abs() < 20.0);
         assert!((km(LONDON, SYDNEY) - 16_990.0).abs() < 50.0);
         assert_eq!(km(SYDNEY, SYDNEY), 0.0);
@@ -160,7 +188,7 @@ mod tests {
         let mut pairs = 0.0;
         for a in 0..CITIES.len() {
             for b in 0..a {
-                let straight = great_circle_km(CITIES[a], CITIES[b]) * 2.0 / FIBRE_KM_PER_MS;
+                let straight = great_circle_km(position(a), position(b)) * 2.0 / FIBRE_KM_PER_MS;
                 let factor = rtts[a][b] / straight;
                 assert!((1.2..=1.8).contains(&factor), "{factor}");
                 assert_eq!(rtts[a][b], rtts[b][a]);

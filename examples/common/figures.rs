@@ -45,6 +45,14 @@ impl Section {
     }
 }
 
+impl Figure {
+    /// Its name, its value and its meaning.
+    #[allow(dead_code, reason = "not every example shows a page")]
+    pub fn cells(&self) -> (&str, String, &str) {
+        (self.name, shown(&self.value), self.meaning)
+    }
+}
+
 /// All figures as one JSON object, on one line.
 pub fn object(sections: &[Section]) -> String {
     let figures = sections.iter().flat_map(|section| &section.figures);
@@ -94,7 +102,7 @@ pub fn whole(name: &'static str, value: u64, meaning: &'static str) -> Figure {
 }
 
 /// A figure that is a word.
-pub fn word(name: &'static str, value: &'static str, meaning: &'static str) -> Figure {
+pub fn word(name: &'static str, value: &str, meaning: &'static str) -> Figure {
     Figure {
         name,
         value: json!(value),

@@ -1,7 +1,8 @@
 //! A square matrix of round-trip times, and the strict reader of its text form.
 //!
 //! One row per line, values in milliseconds with whitespace between them, `-1` for a pair that was not
-//! measured. Blank lines are skipped. The diagonal is required but not used. Memory is proportional to
+//! measured. Blank lines are skipped. The diagonal is required but not used. At least one pair must have
+//! been measured. Memory is proportional to
 //! the length of the text.
 
 use std::fmt;
@@ -57,6 +58,10 @@ impl Matrix {
 pub enum MatrixError {
     Empty,
     OneNode,
+    /// Every pair is missing.
+    NothingMeasured {
+        nodes: usize,
+    },
     TooManyNodes {
         line: usize,
     },
@@ -90,6 +95,10 @@ impl fmt::Display for MatrixError {
         match self {
             Self::Empty => write!(f, "holds no values"),
             Self::OneNode => write!(f, "one node alone has none to talk to"),
+            Self::NothingMeasured { nodes } => write!(
+                f,
+                "not one pair of the {nodes} nodes was measured: every value off the diagonal is -1"
+            ),
             Self::TooManyNodes { line } => {
                 write!(f, "line {line}: more than {MAX_NODES} values in a row")
             }
@@ -183,6 +192,10 @@ pub fn parse(text: &str) -> Result<Matrix, MatrixError> {
     if nodes == 1 {
         return Err(MatrixError::OneNode);
     }
+    let mut off_diagonal = values.iter().enumerate();
+    if !off_diagonal.any(|(at, &value)| at % (nodes + 1) != 0 && value >= 0.0) {
+        return Err(MatrixError::NothingMeasured { nodes });
+    }
     Ok(Matrix {
         nodes,
         values: values.into(),
@@ -257,6 +270,14 @@ mod tests {
         };
         assert_eq!(parse("0 1\n1\n"), Err(length(1)));
         assert_eq!(parse("0 1\n1 0 2\n"), Err(length(3)));
+    }
+
+    #[test]
+    fn a_matrix_without_a_measured_pair_is_refused() {
+        let nothing = Err(MatrixError::NothingMeasured { nodes: 2 });
+        assert_eq!(parse("-1 -1\n-1 -1"), nothing);
+        assert_eq!(parse("0 -1\n-1 3"), nothing);
+        assert_eq!(parse("0 -1\n2 0").unwrap().rtt_ms(1, 0), Some(2.0));
     }
 
     #[test]

@@ -47,11 +47,14 @@ Options:
                          the back-off of failing relays has random jitter
                          [default: 1]
   --compare              simulate with every rule instead of one, and print the
-                         median over several seeds, a line per rule; nothing
-                         runs at full speed
+                         median over several seeds, a line per rule, and what
+                         follows from them; nothing runs at full speed
   --seeds N              --compare takes seeds 1 to N: 1 to 1000 [default: 5]
   --json                 print one JSON object instead of tables, or with
                          --compare an array of one object per rule
+  --page FILE            where to write the page, one HTML file that shows what
+                         was found [default: relay_world.html in the build's
+                         target directory; with --json none]
   -h, --help             print this help
 ";
 
@@ -74,6 +77,7 @@ pub struct Args {
     pub compare: bool,
     pub seeds: u64,
     pub json: bool,
+    pub page: Option<PathBuf>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -100,6 +104,7 @@ impl Default for Args {
             compare: false,
             seeds: 5,
             json: false,
+            page: None,
         }
     }
 }
@@ -119,12 +124,16 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Command, String
             _ => set(&mut args, &name, &mut parser)?,
         }
     }
+    if args.compare && args.page.is_some() {
+        return Err("--page: --compare writes no page".to_owned());
+    }
     Ok(Command::Run(args))
 }
 
 /// Sets an option that takes a value.
 fn set(args: &mut Args, name: &str, parser: &mut Parser) -> Result<(), String> {
     match name {
+        "page" => args.page = Some(value(name, parser)?.into()),
         "rtt" => args.rtt = Some(value(name, parser)?.into()),
         "relays" => args.relays = Some(whole(name, parser, 1..=MAX_NODES)?),
         "registries" => args.registries = Some(whole(name, parser, 1..=MAX_NODES)?),
@@ -177,8 +186,14 @@ mod tests {
             compare: true,
             seeds: 9,
             json: true,
+            page: None,
         };
         assert_eq!(read(&words), Ok(Command::Run(expected)));
+        let expected = Args {
+            page: Some("p.html".into()),
+            ..Args::default()
+        };
+        assert_eq!(read(&["--page", "p.html"]), Ok(Command::Run(expected)));
     }
 
     #[test]
@@ -210,6 +225,8 @@ mod tests {
             (&["--rule"], "--rule needs a value"),
             (&["--seeds", "0"], "from 1 to 1000"),
             (&["--seed"], "--seed needs a value"),
+            (&["--page"], "--page needs a value"),
+            (&["--page", "p", "--compare"], "--compare writes no page"),
             (&["--frob", "1"], "'--frob'"),
             (&["stray"], "\"stray\""),
             (&["--json=yes"], "--json"),

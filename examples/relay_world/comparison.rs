@@ -5,32 +5,40 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, Builder};
 
 use crate::args::Args;
+use crate::conclusion::conclusion;
 use crate::error::Failure;
 use crate::figures::{self, Figure, whole, word};
 use crate::matrix::Matrix;
-use crate::measures::MEASURES;
+use crate::measures::{MEASURES, Measured};
 use crate::progress::Progress;
 use crate::report;
 use crate::simulation::{self, Rule};
 use crate::world::World;
-
-/// The measures of one simulation.
-type Measured = [f64; MEASURES.len()];
 
 /// Simulates every rule with every seed, and shows medians over the seeds.
 pub fn run(matrix: &Matrix, args: &Args) -> Result<String, Failure> {
     // One world describes all of them: they differ only in the roles of the nodes.
     let world = World::new(matrix.clone(), args)?;
     let measured = simulate_all(matrix, &plans(args), args.threads)?;
-    let of_rules = Rule::ALL.iter().zip(measured.chunks(args.seeds as usize));
-    let lines = of_rules.map(|(&rule, of_seeds)| line(rule, of_seeds));
+    let of_seeds = measured.chunks(args.seeds as usize).map(medians);
+    let of_rules: Vec<_> = Rule::ALL.into_iter().zip(of_seeds).collect();
+    let lines = of_rules.iter().map(|(rule, medians)| line(*rule, medians));
+    let conclusion = conclusion(&of_rules);
     if args.json {
-        let objects: Vec<_> = lines.map(|line| with_setting(line, args, &world)).collect();
+        let shared = shared(args, &world, &conclusion);
+        let objects: Vec<_> = lines.map(|line| [line, shared.clone()].concat()).collect();
         return Ok(figures::array(&objects));
     }
     let lines: Vec<_> = lines.collect();
     let table = figures::side_by_side(&lines);
-    Ok(format!("{}\n\n{table}", intro(args, &world)))
+    let intro = intro(args, &world);
+    Ok(format!("{intro}\n\n{table}\n\n{conclusion}"))
+}
+
+/// Simulates rules, each with the settings given, and returns the measures in order.
+pub fn beside_each_other(matrix: &Matrix, plans: &[Args]) -> Result<Vec<Measured>, Failure> {
+    let threads = plans.first().map_or(1, |plan| plan.threads);
+    simulate_all(matrix, plans, threads)
 }
 
 /// The simulations to run, ordered by rule.
@@ -79,12 +87,15 @@ fn simulate(matrix: &Matrix, args: &Args) -> Result<Measured, Failure> {
     Ok(MEASURES.map(|measure| (measure.of)(&outcome)))
 }
 
-fn line(rule: Rule, of_seeds: &[Measured]) -> Vec<Figure> {
+fn medians(of_seeds: &[Measured]) -> Measured {
+    let of_measure = |place| median(of_seeds.iter().map(|measured| measured[place]).collect());
+    std::array::from_fn(of_measure)
+}
+
+fn line(rule: Rule, medians: &Measured) -> Vec<Figure> {
     let rule = word("rule", rule.name(), "by which relays were chosen");
-    let medians = MEASURES.iter().enumerate().map(|(place, measure)| {
-        let values = of_seeds.iter().map(|measured| measured[place]);
-        measure.figure(median(values.collect()))
-    });
+    let medians = MEASURES.iter().zip(medians);
+    let medians = medians.map(|(measure, &value)| measure.figure(value));
     std::iter::once(rule).chain(medians).collect()
 }
 
@@ -111,12 +122,14 @@ fn intro(args: &Args, world: &World) -> String {
     )
 }
 
-/// One object of the JSON array, with all settings.
-fn with_setting(mut line: Vec<Figure>, args: &Args, world: &World) -> Vec<Figure> {
-    let seeds = whole("seeds", args.seeds, "seeds 1 to this were taken");
-    line.push(seeds);
-    line.extend(report::setting(args, world));
-    line
+/// What all objects of the JSON array have in common: the settings, and what follows.
+fn shared(args: &Args, world: &World, conclusion: &str) -> Vec<Figure> {
+    let mut shared = vec![
+        word("conclusion", conclusion, "what follows from all lines"),
+        whole("seeds", args.seeds, "seeds 1 to this were taken"),
+    ];
+    shared.extend(report::setting(args, world));
+    shared
 }
 
 #[cfg(test)]
@@ -142,6 +155,7 @@ mod tests {
             let name = format!("\"rule\":\"{}\"", rule.name());
             assert_eq!(alone.matches(&name).count(), 1, "{alone}");
         }
+        assert_eq!(alone.matches("\"conclusion\":\"The").count(), 5, "{alone}");
     }
 
     #[test]

@@ -5,8 +5,10 @@
 //! of its own, and sessions hold leases. The second is one registry at full speed: threads call it
 //! while another thread generates churn.
 //!
+//! What was found is also written as a page with charts, one HTML file that needs no network.
+//!
 //! With `--compare` there is only the simulation, for each rule that chooses relays and each of several
-//! seeds. The report then has one line per rule.
+//! seeds. The report then has one line per rule, and says what follows from them.
 //!
 //! ```text
 //! cargo run --release --example relay_world
@@ -19,6 +21,7 @@ mod checks;
 #[path = "../common/cities.rs"]
 mod cities;
 mod comparison;
+mod conclusion;
 #[path = "../common/error.rs"]
 mod error;
 #[path = "../common/figures.rs"]
@@ -29,6 +32,7 @@ mod matrix;
 mod measures;
 #[path = "../common/output.rs"]
 mod output;
+mod page;
 mod progress;
 #[path = "../common/progress_bar.rs"]
 mod progress_bar;
@@ -41,6 +45,7 @@ use std::process::ExitCode;
 use args::{Args, Command};
 use error::Failure;
 use matrix::Matrix;
+use page::{Beside, Found, PageFile};
 use progress::Progress;
 use report::Report;
 use world::World;
@@ -70,16 +75,37 @@ fn run() -> Result<(), Failure> {
 }
 
 fn run_and_report(matrix: Matrix, args: &Args) -> Result<String, Failure> {
-    let world = World::new(matrix, args)?;
+    let page = PageFile::open(args)?;
+    let world = World::new(matrix.clone(), args)?;
     let progress = Progress::new(args.seconds);
     let simulated = simulation::run(&world, args, &progress)?;
     let full_speed = full_speed::run(&world, args, &progress)?;
     progress.finish();
     let report = Report::new(args, &world, &simulated, &full_speed);
-    Ok(if args.json {
-        report.json()
-    } else {
-        report.table()
+    let written = match page {
+        Some(file) => {
+            let beside = Beside::simulate(&matrix, args)?;
+            let page = page::page(&Found {
+                args,
+                world: &world,
+                simulated: &simulated,
+                full_speed: &full_speed,
+                beside: &beside,
+                sections: report.sections(),
+            });
+            let page = page.map_err(|error| file.fail(error))?;
+            Some(file.write(&page)?)
+        }
+        None => None,
+    };
+    Ok(match written {
+        _ if args.json => report.json(),
+        Some(path) => format!(
+            "{}\n\nThe same as a page, with charts: {}",
+            report.table(),
+            path.display()
+        ),
+        None => report.table(),
     })
 }
 

@@ -37,6 +37,16 @@ pub const MEASURES: [Measure; 5] = [
     },
 ];
 
+/// The measures of one simulation.
+pub type Measured = [f64; MEASURES.len()];
+
+/// The measure of this name.
+pub fn value(measured: &Measured, name: &str) -> f64 {
+    let named = MEASURES.iter().zip(measured);
+    let mut named = named.filter(|(measure, _)| measure.name == name);
+    named.next().map_or(f64::NAN, |(_, &value)| value)
+}
+
 impl Measure {
     pub fn figure(&self, value: f64) -> Figure {
         share(self.name, value, self.meaning)

@@ -35,6 +35,10 @@ impl Report {
         }
     }
 
+    pub fn sections(&self) -> &[Section] {
+        &self.sections
+    }
+
     pub fn json(&self) -> String {
         figures::object(&self.sections)
     }

@@ -18,6 +18,7 @@ mod peers;
 mod queue;
 mod requests;
 mod sessions;
+mod trace;
 mod truth;
 
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub use peers::Views;
 use queue::{Micros, Queue, SECOND, seconds};
 use sessions::Sessions;
 use std::thread;
+pub use trace::{Decision, Sample, Trace};
 use truth::{Meter, TrueRelay};
 
 const TICK: Duration = Duration::from_millis(100);
@@ -59,9 +61,10 @@ enum Event {
     Report(usize, u32),
     Go(usize, u32),
     Probe(usize),
+    Sample,
 }
 
-/// The outcome. Checks and churn cover the whole run, the rest only the time after the warm-up.
+/// The outcome. Checks, churn and samples cover the whole run, the rest only the time after the warm-up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     pub measured_seconds: f64,
@@ -69,6 +72,7 @@ pub struct Outcome {
     pub churn: Churn,
     pub requests: Requests,
     pub meter: Meter,
+    pub trace: Trace,
 }
 
 /// How often relays joined and left; `expired` is as a registry counted it.
@@ -126,6 +130,7 @@ struct Simulation<'a> {
     checks: Checks,
     churn: Churn,
     requests: Requests,
+    trace: Trace,
 }
 
 pub fn run(world: &World, args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
@@ -189,6 +194,7 @@ impl<'a> Simulation<'a> {
             checks: Checks::default(),
             churn: Churn::default(),
             requests: Requests::default(),
+            trace: Trace::new(world.homes.len(), world.relays.len()),
             clock,
         })
     }
@@ -204,6 +210,7 @@ impl<'a> Simulation<'a> {
         }
         self.after(first_joins, Event::Arrive);
         self.begin_probing();
+        self.after(0.0, Event::Sample);
     }
 
     fn advance(&mut self, to: Micros) {
@@ -232,6 +239,7 @@ impl<'a> Simulation<'a> {
             Event::Report(relay, stay) if self.is_in(relay, stay) => self.report(relay),
             Event::Go(relay, stay) if self.is_in(relay, stay) => self.go(relay),
             Event::Probe(node) => self.probe(node),
+            Event::Sample => self.sample(),
             Event::Renew(..) | Event::Report(..) | Event::Go(..) => {}
         }
         Ok(())
@@ -252,6 +260,7 @@ impl<'a> Simulation<'a> {
 
     fn start_measuring(&mut self) {
         self.requests = Requests::default();
+        self.trace.start_measuring();
         for relay in &mut self.relays {
             relay.read_meter(self.now);
         }
@@ -269,12 +278,14 @@ impl<'a> Simulation<'a> {
             .map(|first| first.stats().expirations);
         self.churn.expired = expired.unwrap_or(0);
         self.requests.stretches.sort_by(f32::total_cmp);
+        self.trace.decision = self.decide();
         Outcome {
             measured_seconds: self.args.seconds as f64 * (1.0 - WARM_UP_SHARE),
             checks: self.checks,
             churn: self.churn,
             requests: self.requests,
             meter,
+            trace: self.trace,
         }
     }
 }

@@ -58,18 +58,52 @@ impl World {
         for (index, &home) in homes.iter().enumerate() {
             home_at[home] = Some(index);
         }
-        Ok(Self {
+        let world = Self {
             ids: (0..matrix.nodes()).map(node_id).collect(),
             matrix,
             relays,
             homes,
             relay_at,
             home_at,
+        };
+        if world.has_known_path() {
+            Ok(world)
+        } else {
+            Err(Failure::Usage(world.no_path(args)))
+        }
+    }
+
+    /// Whether any path from an embedding node through a relay to another node was measured.
+    fn has_known_path(&self) -> bool {
+        self.relays.iter().any(|relay| {
+            let known =
+                |&node: &usize| node != relay.node && self.rtt_ms(relay.node, node).is_some();
+            let targets = (0..self.nodes()).filter(known).take(2);
+            let targets: Vec<usize> = targets.collect();
+            let mut homes = self.homes.iter();
+            homes.any(|&home| {
+                self.rtt_ms(home, relay.node).is_some() && targets.iter().any(|&it| it != home)
+            })
         })
+    }
+
+    fn no_path(&self, args: &Args) -> String {
+        format!(
+            "--seed {}: no path from one of the {} embedding nodes through one of the {} relays to another node \
+             was measured; set more --relays or --registries, or measure more pairs",
+            args.seed,
+            self.homes.len(),
+            self.relays.len(),
+        )
     }
 
     pub fn nodes(&self) -> usize {
         self.matrix.nodes()
+    }
+
+    /// The round trip between two nodes in ms, if it was measured.
+    pub fn rtt_ms(&self, from: usize, to: usize) -> Option<f32> {
+        self.matrix.rtt_ms(from, to)
     }
 
     pub fn capacity(&self) -> u32 {
@@ -138,8 +172,10 @@ pub fn endpoint(relay: usize, port: u16) -> SocketAddr {
 
 /// How many relays and embedding nodes there are: as the arguments say, or by the size of the world.
 fn head_counts(nodes: usize, args: &Args) -> Result<(usize, usize), Failure> {
-    if nodes < 2 {
-        let what = format!("a world of {nodes} nodes is too small: a relay and a node that asks");
+    if nodes < 3 {
+        let what = format!(
+            "a world of {nodes} nodes is too small: a relay, a node that asks, and a target"
+        );
         return Err(Failure::Usage(what));
     }
     let relays = args.relays.unwrap_or((nodes / 10).max(1));
@@ -216,13 +252,26 @@ mod tests {
             };
             world(nodes, &args).err().map(|failure| failure.to_string())
         };
-        assert_eq!(refused(2, None, None), None);
-        assert!(refused(1, None, None).unwrap().contains("too small"));
+        assert_eq!(refused(3, None, None), None);
+        assert!(refused(2, None, None).unwrap().contains("too small"));
         assert!(refused(5, Some(5), None).unwrap().contains("--relays 5"));
         assert!(
             refused(5, Some(3), Some(3))
                 .unwrap()
                 .contains("--registries 3")
         );
+    }
+
+    #[test]
+    fn a_world_without_a_measured_path_is_refused() {
+        let args = Args {
+            relays: Some(1),
+            ..Args::default()
+        };
+        let measured = |text| World::new(crate::matrix::parse(text).unwrap(), &args);
+        // One pair alone is no path.
+        let failure = measured("0 5 -1\n5 0 -1\n-1 -1 0").err().unwrap();
+        assert!(failure.to_string().contains("no path"), "{failure}");
+        assert!(measured("0 5 7\n5 0 6\n7 6 0").is_ok());
     }
 }

@@ -1,5 +1,5 @@
 //! Any file as a matrix of round trips: the reader of the example `relay_world` does not panic, accepts
-//! exactly the square matrices, and reads an accepted one equally after it was written.
+//! exactly the square matrices with a measured pair, and reads an accepted one equally after it was written.
 #![no_main]
 
 #[path = "../../examples/common/error.rs"]
@@ -50,7 +50,11 @@ fn plainly(text: &str) -> Option<Rows> {
     let row = |line: &str| line.split_whitespace().map(value).collect();
     let rows: Rows = lines.map(row).collect::<Option<_>>()?;
     let is_square = rows.len() > 1 && rows.iter().all(|row| row.len() == rows.len());
-    is_square.then_some(rows)
+    let is_measured = |(from, row): (usize, &Vec<_>)| {
+        let mut others = row.iter().enumerate().filter(|&(to, _)| to != from);
+        others.any(|(_, rtt): (_, &Option<f32>)| rtt.is_some())
+    };
+    (is_square && rows.iter().enumerate().any(is_measured)).then_some(rows)
 }
 
 fn written(matrix: &Matrix) -> String {
@@ -65,7 +69,10 @@ fn explains(text: &str, error: &MatrixError) {
     let message = error.to_string();
     assert!(!message.is_empty() && message.chars().all(|c| !c.is_control()));
     let (line, column) = match *error {
-        MatrixError::Empty | MatrixError::OneNode | MatrixError::MissingRows { .. } => return,
+        MatrixError::Empty
+        | MatrixError::OneNode
+        | MatrixError::MissingRows { .. }
+        | MatrixError::NothingMeasured { .. } => return,
         MatrixError::TooManyNodes { line }
         | MatrixError::RowLength { line, .. }
         | MatrixError::ExtraRow { line, .. } => (line, 1),

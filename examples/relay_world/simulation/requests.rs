@@ -89,6 +89,7 @@ impl Simulation<'_> {
     fn start(&mut self, request: &Request, relay: usize, lease: Lease, length: f64) {
         let session = self.sessions.open(request.home, relay, lease);
         self.relays[relay].take_session(self.now);
+        self.trace.sessions[request.home][relay] += 1;
         self.after(length, Event::End(session));
         let stretch = self.stretch(request, relay);
         self.requests.stretches.extend(stretch);
