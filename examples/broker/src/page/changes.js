@@ -43,6 +43,11 @@ export function showMissed({ count }) {
   add("…", [`${plural(count, "event")} came too fast and were not sent`]);
 }
 
+/** Changes while the page was disconnected are not known to it. */
+export function showGap() {
+  add("…", ["the page was disconnected: what changed meanwhile is missing here"]);
+}
+
 function add(sign, words, kind = "missed") {
   const time = element("time", { textContent: clock(Date.now() / 1e3) });
   const mark = element("span", { className: `sign ${kind}`, textContent: sign, ariaHidden: "true" });

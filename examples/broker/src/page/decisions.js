@@ -11,6 +11,7 @@ const note = document.getElementById("decision-note");
 const shownIn = document.getElementById("decision");
 
 let decisions = [];
+let lines = [];
 let kept = null;
 let shown = null;
 let isDue = false;
@@ -35,22 +36,27 @@ export function showDecision(decision) {
   setTimeout(update, shown ? PACE_MS : 0);
 }
 
+/** A broker that was started again counts from the beginning. */
+const isSame = (one, other) => one.number === other.number && one.at_unix_seconds === other.at_unix_seconds;
+
 function add(decision) {
-  if (decisions.some(({ number }) => number === decision.number)) return;
+  if (decisions.some((known) => isSame(known, decision))) return;
   decisions.unshift(decision);
   decisions.length = Math.min(decisions.length, MOST);
 }
 
 function update() {
   isDue = false;
-  // Lines do not move away under the pointer.
-  if (!list.matches(":hover, :focus-within")) showList();
+  // Nothing moves away under the pointer, or from under who goes through the list by keys.
+  if (list.matches(":hover") || list.querySelector(":focus-visible")) return;
+  showList();
   if (kept === null) show(decisions[0] ?? null);
   else tell();
 }
 
 function showList() {
-  list.replaceChildren(...decisions.map(line));
+  lines = decisions.map((decision) => ({ decision, button: line(decision) }));
+  list.replaceChildren(...lines.map(({ button }) => element("li", {}, button)));
   mark();
 }
 
@@ -60,9 +66,8 @@ function line(decision) {
   const answer = element("span", { className: decision.relay ? "answer" : "answer none" }, ...via);
   const path = element("span", { className: "path-time", textContent: decision.relay ? milliseconds(chosen(decision)?.path_seconds) : "" });
   const button = element("button", { type: "button" }, element("time", { textContent: clock(decision.at_unix_seconds) }), pair, answer, path);
-  button.dataset.number = decision.number;
   button.addEventListener("click", () => keep(decision));
-  return element("li", {}, button);
+  return button;
 }
 
 function keep(decision) {
@@ -77,9 +82,10 @@ function follow() {
 }
 
 function mark() {
-  for (const button of list.querySelectorAll("button")) {
-    button.ariaPressed = String(Number(button.dataset.number) === shown?.number && kept !== null);
-    button.classList.toggle("shown", Number(button.dataset.number) === shown?.number);
+  for (const { decision, button } of lines) {
+    const isShown = shown !== null && isSame(decision, shown);
+    button.ariaPressed = String(isShown && kept !== null);
+    button.classList.toggle("shown", isShown);
   }
 }
 

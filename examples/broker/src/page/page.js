@@ -1,6 +1,6 @@
 // The page: what the broker sends goes to the parts that show it.
 
-import { rememberEndpoints, showChange, showMissed } from "./changes.js";
+import { rememberEndpoints, showChange, showGap, showMissed } from "./changes.js";
 import { resetDecisions, showDecision, whenShown } from "./decisions.js";
 import { showFigures } from "./figures.js";
 import { showDecisionOnMap, showRelaysOnMap } from "./map.js";
@@ -33,6 +33,7 @@ let lostAt = null;
 function showConnection(isConnected) {
   document.body.classList.toggle("disconnected", !isConnected);
   if (isConnected) {
+    if (lostAt) showGap();
     lostAt = null;
     connection.textContent = "Live";
     begin().catch(() => {}); // The stream reports the loss, and begins again.
