@@ -1,0 +1,1 @@
+//! Measures the round trip to relays.
