@@ -273,7 +273,7 @@ async function compareAll({ requester, target, require, avoid, family }, into, b
   const query = new URLSearchParams({ requester, target });
   if (require?.length) query.set("require", require.join(","));
   if (avoid?.length) query.set("avoid", avoid.join(","));
-  if (family) query.set("family", family === "ipv6" ? "v6" : "v4");
+  if (family) query.set("family", family);
   try {
     const response = await fetch(`api/explain?${query}`);
     const answer = await response.json();

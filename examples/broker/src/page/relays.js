@@ -70,12 +70,11 @@ function newRow(id) {
     circuit: cell(),
     tier: cell({ className: "right" }),
     labels: cell(),
-    own: element("span", { className: "own" }),
-    others: element("span", { className: "others" }),
+    fill: element("span"),
     figures: element("span", { className: "load-figures" }),
     before: {},
   };
-  row.load.append(element("span", { className: "bar", ariaHidden: "true" }, row.own, row.others), row.figures);
+  row.load.append(element("span", { className: "bar", ariaHidden: "true" }, row.fill), row.figures);
   row.line = element("tr", {}, row.name, row.state, row.load, row.rtt, row.circuit, row.tier, row.labels);
   row.line.dataset.id = id;
   rows.set(id, row);
@@ -93,7 +92,7 @@ function fill(row, relay) {
     const sign = element("span", { textContent: SIGNS[relay.state] ?? "?", ariaHidden: "true" });
     row.state.replaceChildren(element("span", { className: `badge ${relay.state}` }, sign, ` ${relay.state}`));
   });
-  changed("load", `${relay.leased} ${relay.load} ${relay.capacity}`, () => fillLoad(row, relay));
+  changed("load", `${relay.load} ${relay.capacity}`, () => fillLoad(row, relay));
   row.rtt.textContent = milliseconds(relay.rtt_seconds);
   row.circuit.textContent = relay.circuit;
   row.circuit.className = relay.circuit === "closed" ? "" : "warn";
@@ -103,15 +102,10 @@ function fill(row, relay) {
   });
 }
 
-function fillLoad({ own, others, figures }, { leased, load, capacity, utilisation }) {
-  const mine = leased ?? load;
-  const width = (units) => `${Math.min(100, (100 * units) / Math.max(1, capacity))}%`;
-  own.style.width = width(mine);
-  others.style.width = width(Math.max(0, load - mine));
-  own.className = `own ${busy(utilisation)}`;
-  others.className = `others ${busy(utilisation)}`;
-  const parts = load > mine ? `${count(mine)} + ${count(load - mine)}` : count(mine);
-  figures.textContent = `${parts} of ${count(capacity)}, ${percent(utilisation)}`;
+function fillLoad({ fill: part, figures }, { load, capacity, utilisation }) {
+  part.style.width = `${Math.min(100, 100 * utilisation)}%`;
+  part.className = `fill ${busy(utilisation)}`;
+  figures.textContent = `${count(load)} of ${count(capacity)}, ${percent(utilisation)}`;
 }
 
 function sortBy(by) {
