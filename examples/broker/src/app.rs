@@ -16,6 +16,8 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// Cancelled when the broker begins to end: no relay is handed out from then on.
     pub closing: CancellationToken,
+    /// Cancelled when sessions have had their grace: what is still open ends.
+    pub ended: CancellationToken,
     /// The sessions that are open.
     pub sessions: TaskTracker,
     config: RwLock<Arc<Config>>,
@@ -29,6 +31,7 @@ impl App {
             feed: Feed::new(),
             metrics,
             closing: CancellationToken::new(),
+            ended: CancellationToken::new(),
             sessions: TaskTracker::new(),
             config: RwLock::new(Arc::new(config)),
         }

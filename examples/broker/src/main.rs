@@ -7,8 +7,10 @@ use broker::tokens::{Role, token};
 use lexopt::{Arg, Parser};
 use relay_registry::NodeId;
 use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 const HELP: &str = "\
@@ -41,7 +43,11 @@ fn parse(mut parser: Parser) -> Result<Command, lexopt::Error> {
     match &words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Ok(Command::Run(config)),
         ["token", role @ ("relay" | "peer"), id] => {
-            let role = if *role == "relay" { Role::Relay } else { Role::Peer };
+            let role = if *role == "relay" {
+                Role::Relay
+            } else {
+                Role::Peer
+            };
             let id = id.parse().map_err(|error| format!("{id:?}: {error}"))?;
             Ok(Command::Token(config, role, id))
         }
@@ -54,9 +60,21 @@ async fn run(file: PathBuf) -> Result<(), Box<dyn Error>> {
     let broker = Broker::start(config, Some(file), metrics::install()?).await?;
     tracing::info!("relays and peers: http://{}", broker.public);
     tracing::info!("page and metrics: http://{}", broker.admin);
-    tokio::signal::ctrl_c().await?;
-    broker.shut_down().await;
-    Ok(())
+    asked_to_end().await?;
+    tracing::info!("ending: sessions have their grace; a second signal ends at once");
+    tokio::select! {
+        () = broker.shut_down() => Ok(()),
+        again = asked_to_end() => Err(again.map_or_else(Into::into, |()| "ended at once".into())),
+    }
+}
+
+/// Waits for ctrl-c or SIGTERM.
+async fn asked_to_end() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 fn execute(command: Command) -> Result<(), Box<dyn Error>> {

@@ -50,7 +50,13 @@ pub async fn serve(
             accepted = accept(&listener, &places) => accepted,
         };
         let (router, closing) = (router.clone(), closing.clone());
-        open.spawn(connection(stream, place, router, limits.request_seconds.get(), closing));
+        open.spawn(connection(
+            stream,
+            place,
+            router,
+            limits.request_seconds.get(),
+            closing,
+        ));
     }
     drop(listener);
     open.close();

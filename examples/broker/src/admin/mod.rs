@@ -1,4 +1,7 @@
-//! What the operator calls.
+//! What the operator calls. To look needs no token: keep the listener private. To change does.
+
+mod look;
+mod settings;
 
 use crate::app::App;
 use crate::{feed, metrics, page};
@@ -6,5 +9,10 @@ use axum::Router;
 use std::sync::Arc;
 
 pub fn routes() -> Router<Arc<App>> {
-    page::routes().merge(metrics::routes()).merge(feed::routes())
+    Router::new()
+        .merge(page::routes())
+        .merge(feed::routes())
+        .merge(metrics::routes())
+        .merge(look::routes())
+        .merge(settings::routes())
 }

@@ -49,18 +49,34 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
-        self.secret.check("secret", self.listen.ip().is_loopback())?;
+        self.secret
+            .check("secret", self.listen.ip().is_loopback())?;
         let is_local = self.admin.ip().is_loopback();
         self.operator_token.check("operator_token", is_local)?;
         for (name, is_zero) in [
-            ("registry.ttl_seconds", self.registry.ttl_seconds.get().is_zero()),
-            ("registry.save_every_seconds", self.registry.save_every_seconds.get().is_zero()),
-            ("sessions.ping_seconds", self.sessions.ping_seconds.get().is_zero()),
-            ("limits.request_seconds", self.limits.request_seconds.get().is_zero()),
+            (
+                "registry.ttl_seconds",
+                self.registry.ttl_seconds.get().is_zero(),
+            ),
+            (
+                "registry.save_every_seconds",
+                self.registry.save_every_seconds.get().is_zero(),
+            ),
+            (
+                "sessions.ping_seconds",
+                self.sessions.ping_seconds.get().is_zero(),
+            ),
+            (
+                "limits.request_seconds",
+                self.limits.request_seconds.get().is_zero(),
+            ),
             ("sessions.per_peer", self.sessions.per_peer == 0),
             ("sessions.max_tries", self.sessions.max_tries == 0),
             ("limits.connections", self.limits.connections == 0),
-            ("limits.admin_connections", self.limits.admin_connections == 0),
+            (
+                "limits.admin_connections",
+                self.limits.admin_connections == 0,
+            ),
             ("probe.at_a_time", self.probe.at_a_time == 0),
         ] {
             if is_zero {
@@ -103,7 +119,9 @@ impl Secret {
             return Err(format!("{name} has fewer than 32 characters"));
         }
         if self.0 == EXAMPLE_SECRET && !is_local {
-            return Err(format!("{name} is that of the example, and the listener is not on loopback"));
+            return Err(format!(
+                "{name} is that of the example, and the listener is not on loopback"
+            ));
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The configuration file.
 
 mod check;
+mod live;
 mod setting;
 mod units;
 
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 
 /// What the file says. Of the fields marked *live*, a new value is in force as soon as the file is
 /// read again; all others need a restart.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where relays and peers call.
