@@ -4,11 +4,11 @@ use crate::app::App;
 use crate::errors::ApiError;
 use crate::feed;
 use crate::requests::{Asked, At};
+use crate::sessions::Query;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use relay_registry::{Explanation, FindOptions, NodeId, RelayInfo};
-use serde::Deserialize;
+use relay_registry::{Explanation, NodeId, RelayInfo};
 use serde_json::Value;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
@@ -32,19 +32,13 @@ async fn relay(
     relay.map(Json).ok_or_else(ApiError::unknown_relay)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pair {
-    requester: NodeId,
-    target: NodeId,
-}
-
-/// Which relay a session between two peers would get now, and why not another one.
+/// Which relay a session that asks for the same would get now, and why not another one.
 async fn explain(
     State(app): State<Arc<App>>,
-    Asked(Pair { requester, target }): Asked<Pair>,
+    Asked(asked): Asked<Query>,
 ) -> Result<Json<Explanation>, ApiError> {
-    let options = FindOptions::new().requester(requester).max_results(1);
+    let target = asked.target;
+    let options = asked.options(&app.config().sessions.labels)?;
     // It visits all records.
     let explained = spawn_blocking(move || app.registry.explain(&target, &options));
     Ok(Json(explained.await.expect("it does not panic")))

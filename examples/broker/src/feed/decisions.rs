@@ -1,7 +1,7 @@
 //! Decisions that are shown: a few a second, because to explain one is to look at all relays.
 
 use crate::app::App;
-use relay_registry::{Explanation, FindOptions, NodeId};
+use relay_registry::{Coordinate, Explanation, FindOptions, NodeId};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,18 +56,30 @@ impl Decisions {
 /// A decision that is to be shown: all relays, as they were just before it.
 pub struct Sample {
     explanation: Explanation,
+    requester: NodeId,
+    /// Where requester and target are, if that is known.
+    places: [Option<Coordinate>; 2],
 }
 
 impl Sample {
     /// Explains the decision that is to be made, if it is one of the few.
-    pub async fn take(app: &Arc<App>, target: &NodeId, options: &FindOptions) -> Option<Self> {
+    pub async fn take(
+        app: &Arc<App>,
+        (requester, target): (NodeId, NodeId),
+        options: &FindOptions,
+    ) -> Option<Self> {
         if !app.feed.decisions.is_due(app.config().decisions_per_second) {
             return None;
         }
-        let (app, target, options) = (Arc::clone(app), *target, options.clone());
+        let places = [requester, target].map(|peer| app.accounts.coordinate(&peer));
+        let (app, options) = (Arc::clone(app), options.clone());
         let explained = spawn_blocking(move || app.registry.explain(&target, &options));
         let explanation = explained.await.ok()?;
-        Some(Self { explanation })
+        Some(Self {
+            explanation,
+            requester,
+            places,
+        })
     }
 
     /// The decision, with the relay that was given, or why none was.
@@ -83,8 +95,10 @@ impl Sample {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         json!({
             "at_unix_seconds": now.unwrap_or_default().as_secs_f64(),
-            "requester": options["requester"],
+            "requester": self.requester,
             "target": explanation.target(),
+            "requester_coordinate": self.places[0],
+            "target_coordinate": self.places[1],
             "require": options["require"],
             "avoid": options["avoid"],
             "family": options["family"],

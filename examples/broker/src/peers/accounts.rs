@@ -1,6 +1,6 @@
 //! What each peer has and had lately, so that none takes more than its part.
 
-use relay_registry::NodeId;
+use relay_registry::{Coordinate, NodeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +19,8 @@ struct Account {
     failures: u32,
     failures_since: Instant,
     view_at: Option<Instant>,
+    /// Where the peer is, by its last view: for the map of the page.
+    coordinate: Option<Coordinate>,
     used_at: Instant,
 }
 
@@ -54,7 +56,12 @@ impl Accounts {
     }
 
     /// Whether the peer may send a view now, once in `every`; if not, for how long it must wait.
-    pub fn takes_view(&self, peer: NodeId, every: Duration) -> Result<(), Duration> {
+    pub fn takes_view(
+        &self,
+        peer: NodeId,
+        coordinate: Option<Coordinate>,
+        every: Duration,
+    ) -> Result<(), Duration> {
         self.with(peer, |account| {
             let since = account.view_at.map(|at| account.used_at.duration_since(at));
             if let Some(wait) = since
@@ -64,8 +71,14 @@ impl Accounts {
                 return Err(wait);
             }
             account.view_at = Some(account.used_at);
+            account.coordinate = coordinate;
             Ok(())
         })
+    }
+
+    /// Where a peer is, if it is one of these and said so.
+    pub fn coordinate(&self, peer: &NodeId) -> Option<Coordinate> {
+        self.lock().get(peer)?.coordinate
     }
 
     /// Forgets the peers without a session that have not called for as long as anything counts.
@@ -86,6 +99,7 @@ impl Accounts {
             failures: 0,
             failures_since: now,
             view_at: None,
+            coordinate: None,
             used_at: now,
         });
         account.used_at = now;

@@ -27,7 +27,8 @@ async fn view(
     Body(view): Body<PeerView>,
 ) -> Result<StatusCode, ApiError> {
     let every = app.config().sessions.view_every_seconds.get();
-    app.accounts.takes_view(id, every).map_err(too_early)?;
+    let taken = app.accounts.takes_view(id, view.position(), every);
+    taken.map_err(too_early)?;
     app.registry.update_peer(&id, view);
     Ok(StatusCode::NO_CONTENT)
 }

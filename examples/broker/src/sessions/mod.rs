@@ -10,7 +10,7 @@ use crate::errors::ApiError;
 use crate::requests::Asked;
 use crate::serve::Place;
 use crate::tokens::{self, Role};
-use asked::Query;
+pub use asked::Query;
 use axum::Router;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;

@@ -150,7 +150,7 @@ impl Session {
             return Err(ApiError::too_many_requests("too-many-tries", message, 2));
         }
         let options = self.options.clone().exclude(self.given.iter().copied());
-        let sample = Sample::take(&self.app, &self.target, &options).await;
+        let sample = Sample::take(&self.app, (self.requester, self.target), &options).await;
         let began = Instant::now();
         let found = self.reserve(&options, began).await;
         let outcome = if found.is_ok() { "found" } else { "none" };
