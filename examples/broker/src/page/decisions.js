@@ -92,7 +92,7 @@ function mark() {
 function tell() {
   note.textContent = decisions.length
     ? kept
-      ? "The one that you clicked is kept beside. New ones come in here."
+      ? "The decision that you clicked is kept. New ones come in here."
       : ""
     : "No pair has asked for a relay yet. A peer asks by a WebSocket: GET /v1/sessions?requester=A&target=B.";
 }

@@ -73,10 +73,7 @@ pub fn print(report: &Report, ledger: &Ledger) {
         args.peers,
         args.relays,
     );
-    line(
-        "views sent",
-        &per_second(report.views.0, report.views.1),
-    );
+    line("views sent", &per_second(report.views.0, report.views.1));
     line(
         "sessions opened, as fast as it goes",
         &per_second(report.opened.0.into(), report.opened.1),

@@ -80,8 +80,8 @@ pub const LABEL: &str = "udp";
 const UTILISATION: f64 = 0.6;
 /// How often each site measures another one, to find its coordinate.
 const ROUNDS: usize = 300;
-/// How many peers must have measured a relay for its position to be used, and some more.
-const ENOUGH: usize = 24;
+/// How many peers measure each relay: a position is used once so many agree on it, which takes some tens.
+const ENOUGH: usize = 100;
 /// Of how many peers one is nearer to the other than a random pair: most traffic is local.
 const NEAREST_OF: usize = 3;
 
@@ -121,9 +121,7 @@ impl World {
         let views = (0..rtts.nodes()).map(|site| view(site, &relays, &rtts, coordinates[site]));
         Self {
             views: views.collect(),
-            peers: (0..args.peers)
-                .map(|_| peer(rtts.nodes(), &mut rng))
-                .collect(),
+            peers: (0..args.peers).map(|_| peer(&rtts, &mut rng)).collect(),
             relays,
             rtts,
             coordinates,
@@ -209,10 +207,12 @@ fn endpoint(city: &str, copy: usize) -> String {
     }
 }
 
-fn peer(sites: usize, rng: &mut Rng) -> Peer {
+/// At home, at work or on the way: not in a data centre, where the relays are.
+fn peer(rtts: &Matrix, rng: &mut Rng) -> Peer {
+    let (city, sites) = (rng.usize(..CITIES.len()), sites_per_city(rtts));
     Peer {
         id: id(rng),
-        site: rng.usize(..sites),
+        site: city * sites + rng.usize(1..sites),
     }
 }
 
