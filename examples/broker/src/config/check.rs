@@ -132,7 +132,7 @@ fn one_line(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().replace('\n', " ");
     match error.span() {
         Some(span) => {
-            let line = text[..span.start].lines().count().max(1);
+            let line = 1 + text[..span.start].matches('\n').count();
             format!("line {line}: {message}")
         }
         None => message,
