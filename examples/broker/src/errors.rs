@@ -109,9 +109,7 @@ impl From<RegisterError> for ApiError {
                 scope: LabelScope::Registry,
                 ..
             } => Self::of(StatusCode::CONFLICT, &error),
-            RegisterError::ClockExhausted { .. } => {
-                Self::of(StatusCode::INTERNAL_SERVER_ERROR, &error)
-            }
+            RegisterError::ClockExhausted => Self::of(StatusCode::INTERNAL_SERVER_ERROR, &error),
             _ => Self::of(StatusCode::BAD_REQUEST, &error),
         }
     }
