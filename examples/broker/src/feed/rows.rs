@@ -34,12 +34,16 @@ pub fn all(registry: &Registry, most: usize) -> Relays {
     relays.sort_unstable_by_key(RelayInfo::node_id);
     Relays {
         total: relays.len(),
-        relays: relays.iter().take(most).map(Row::of).collect(),
+        relays: relays
+            .iter()
+            .take(most)
+            .map(|relay| Row::of(registry, relay))
+            .collect(),
     }
 }
 
 impl Row {
-    fn of(relay: &RelayInfo) -> Self {
+    fn of(registry: &Registry, relay: &RelayInfo) -> Self {
         Self {
             id: relay.node_id(),
             endpoint: relay.endpoint().to_string(),
@@ -53,7 +57,8 @@ impl Row {
             circuit: relay.circuit(),
             failure_domain: relay.failure_domain().map(str::to_owned),
             labels: relay.labels().map(str::to_owned).collect(),
-            coordinate: relay.coordinate(),
+            // The latest one, which the next merge brings to searches if it is precise enough.
+            coordinate: registry.relay_coordinate(&relay.node_id()),
             expires_in_seconds: relay.expires_in().as_secs_f64(),
         }
     }

@@ -180,8 +180,8 @@ fn relays(args: &Args, sites: usize, rng: &mut Rng) -> Vec<Relay> {
         let city = cities[n % cities.len()];
         let labels = [
             (n % 5 != 4, LABEL),
-            (n % 2 == 0, "tcp-443"),
-            (n % 7 == 0, "metered"),
+            (n.is_multiple_of(2), "tcp-443"),
+            (n.is_multiple_of(7), "metered"),
         ];
         Relay {
             id: id(rng),
