@@ -7,6 +7,7 @@ use relay_registry::Registry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::fs;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio::time::{self, MissedTickBehavior};
@@ -38,24 +39,33 @@ pub async fn watch(app: Arc<App>, file: PathBuf) -> std::io::Result<()> {
     let mut hangups = signal(SignalKind::hangup())?;
     let mut ticks = time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last: Option<Result<Config, String>> = Some(Ok(Config::clone(&app.config())));
+    let mut last = None;
     loop {
         let is_told = tokio::select! {
             _ = ticks.tick() => false,
             _ = hangups.recv() => true,
             () = app.closing.cancelled() => return Ok(()),
         };
-        let read = read(file.clone()).await;
-        if is_told || last.as_ref() != Some(&read) {
-            take(&app, &file, &read);
-            last = Some(read);
+        let text = fs::read_to_string(&file).await;
+        let text = text.map_err(|error| error.to_string());
+        if last.as_ref() == Some(&text) && !is_told {
+            continue;
         }
+        let read = parse(&file, text.clone()).await;
+        // What the broker started with is in force.
+        let is_known = last.is_none() && read.as_ref() == Ok(&*app.config());
+        if !is_known || is_told {
+            take(&app, &file, &read);
+        }
+        last = Some(text);
     }
 }
 
-async fn read(file: PathBuf) -> Result<Config, String> {
-    let read = spawn_blocking(move || Config::read(&file).map_err(|error| error.to_string()));
-    read.await.unwrap_or_else(|error| Err(error.to_string()))
+async fn parse(file: &Path, text: Result<String, String>) -> Result<Config, String> {
+    // The check builds a registry of its own.
+    let parsed = spawn_blocking(move || Config::parse(&text?)).await;
+    let parsed = parsed.unwrap_or_else(|error| Err(error.to_string()));
+    parsed.map_err(|problem| format!("{}: {problem}", file.display()))
 }
 
 /// Puts what was read in force, or says why not.

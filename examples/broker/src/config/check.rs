@@ -5,6 +5,7 @@ use relay_registry::{Maintenance, ManualClock, Registry, RegistryBuilder};
 use std::path::Path;
 use std::{fs, io};
 use thiserror::Error;
+use tracing::subscriber::{self, NoSubscriber};
 
 /// The secrets of the example: fine to try the broker on one machine.
 const EXAMPLE_SECRET: &str = "not a secret: replace me by 32 characters or more";
@@ -83,7 +84,8 @@ impl Config {
                 return Err(format!("{name} is 0; it must be above"));
             }
         }
-        self.rehearse()
+        // Its log is of no use.
+        subscriber::with_default(NoSubscriber::new(), || self.rehearse())
     }
 
     /// Gives relays and settings to a registry of their own, which has no threads: what it refuses

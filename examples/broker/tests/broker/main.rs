@@ -2,6 +2,7 @@
 
 mod operator;
 mod peers;
+mod probe;
 mod prometheus;
 mod relays;
 mod reload;
