@@ -75,11 +75,12 @@ impl Browser {
         result.unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
-    /// The text of the first element that a selector finds, as a person sees it; empty if there is none.
+    /// The text of the first element that a selector finds, as a person sees it; empty if there is none. Elements of
+    /// drawings have no inner text.
     pub async fn text(&self, selector: &str) -> String {
         let text = self
             .get(&format!(
-                "document.querySelector({selector:?})?.innerText ?? ''"
+                "((it) => it?.innerText ?? it?.textContent ?? '')(document.querySelector({selector:?}))"
             ))
             .await;
         text.as_str().expect("it is text").replace('\u{a0}', " ")
