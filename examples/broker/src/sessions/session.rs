@@ -169,29 +169,14 @@ impl Session {
     async fn reserve(&self, options: &FindOptions, began: Instant) -> Result<Lease, ApiError> {
         let (app, registry) = (&self.app, &self.app.registry);
         let until = began + app.config().sessions.wait_seconds.get();
-        loop {
-            if app.closing.is_cancelled() {
-                return Err(ApiError::closing());
-            }
-            let error = match registry.reserve(&self.target, options) {
-                Ok(lease) => return Ok(lease),
-                Err(error) if Instant::now() >= until => return Err(error.into()),
-                Err(error) => error,
-            };
-            let appears = time::timeout_at(until, registry.find_relay_async(&self.target, options));
-            tokio::select! {
-                appeared = appears => match appeared {
-                    Ok(Ok(relay)) => {
-                        // Another session may take its last unit first: then this one looks again.
-                        if let Ok(lease) = registry.lease(&relay.node_id()) {
-                            return Ok(lease);
-                        }
-                        tokio::task::yield_now().await;
-                    }
-                    Ok(Err(_)) | Err(_) => return Err(error.into()),
-                },
-                () = app.closing.cancelled() => {}
-            }
+        let search = registry.reserve_async(&self.target, options);
+        tokio::select! {
+            biased;
+            () = app.closing.cancelled() => Err(ApiError::closing()),
+            found = time::timeout_at(until, search) => match found {
+                Ok(found) => Ok(found?),
+                Err(_) => Ok(registry.reserve(&self.target, options)?), // the error counts the reasons
+            },
         }
     }
 }

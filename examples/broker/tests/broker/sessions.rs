@@ -92,7 +92,7 @@ async fn a_session_waits_for_a_relay() {
     let it = start("sessions.wait_seconds = 60").await;
     let mut session = it.session((8, 9), "").await.unwrap();
     until("it waits", async || {
-        it.broker.app.registry.stats().finds > 0
+        it.broker.app.registry.stats().reservations > 0
     })
     .await;
     it.register(1, json!({})).await;

@@ -1,17 +1,15 @@
 //! A browser without a window, driven over WebDriver.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper::Method;
-use hyper_util::client::legacy::connect::HttpConnector;
+use broker::client::Client;
+use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
-use url::{ParseError, Url};
 
 /// A busy machine may take long; but what never comes is a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,9 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Under `target`, for people to look at.
 const SCREENSHOTS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/screenshots");
 
+/// The name of the one field with which the protocol refers to an element.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// A session of the driver: the calls are those of the W3C's WebDriver.
 pub struct Browser {
     client: Client,
-    driver: Driver,
+    session: String,
+    _driver: Driver,
 }
 
 /// The process of the driver, which ends with the test.
@@ -34,45 +37,31 @@ impl Drop for Driver {
     }
 }
 
-/// A command that is Chromium's own.
-#[derive(Debug)]
-struct Chromium {
-    path: &'static str,
-    body: Value,
-}
-
-impl WebDriverCompatibleCommand for Chromium {
-    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
-        base.join(&format!(
-            "session/{}/{}",
-            session.unwrap_or_default(),
-            self.path
-        ))
-    }
-
-    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
-        (Method::POST, Some(self.body.to_string()))
-    }
-}
-
 impl Browser {
     /// Starts a browser, and opens a page.
     pub async fn open(page: &str) -> Self {
         let (driver, port) = start_driver();
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities())
-            .connect(&format!("http://127.0.0.1:{port}"))
-            .await
+        let client = Client::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let session = String::from("/session");
+        let mut browser = Self {
+            client,
+            session,
+            _driver: driver,
+        };
+        let made = browser.ask("", capabilities()).await;
+        let id = made["sessionId"]
+            .as_str()
             .expect("the driver starts a browser");
-        client.goto(page).await.expect("the page opens");
-        Self { client, driver }
+        browser.session = format!("/session/{id}");
+        browser.ask("/url", json!({ "url": page })).await;
+        browser
     }
 
     /// The result of an expression.
     pub async fn get(&self, expression: &str) -> Value {
         let script = format!("return {expression};");
-        let result = self.client.execute(&script, Vec::new()).await;
-        result.unwrap_or_else(|error| panic!("{expression}: {error}"))
+        let body = json!({ "script": script, "args": [] });
+        self.ask("/execute/sync", body).await
     }
 
     /// The text of the first element that a selector finds, as a person sees it; empty if there is none. Elements of
@@ -102,32 +91,32 @@ impl Browser {
         }
     }
 
+    /// Clicks an element, once it is there.
     pub async fn click(&self, selector: &str) {
-        let element = self
-            .client
-            .wait()
-            .at_most(PATIENCE)
-            .for_element(Locator::Css(selector))
-            .await;
-        element
-            .expect("it is there")
-            .click()
-            .await
-            .expect("it can be clicked");
+        let start = Instant::now();
+        let there = format!("!!document.querySelector({selector:?})");
+        while self.get(&there).await != true {
+            assert!(start.elapsed() < PATIENCE, "there is no {selector}");
+            sleep(Duration::from_millis(50)).await;
+        }
+        self.ask_element(selector, "click", json!({})).await;
     }
 
     pub async fn write(&self, selector: &str, text: &str) {
-        let element = self
-            .client
-            .find(Locator::Css(selector))
-            .await
-            .expect("it is there");
-        element.send_keys(text).await.expect("it takes text");
+        self.ask_element(selector, "value", json!({ "text": text }))
+            .await;
+    }
+
+    async fn ask_element(&self, selector: &str, what: &str, body: Value) {
+        let found = json!({ "using": "css selector", "value": selector });
+        let found = self.ask("/element", found).await;
+        let id = found[ELEMENT].as_str().expect("it is there");
+        self.ask(&format!("/element/{id}/{what}"), body).await;
     }
 
     /// What the browser wrote to its console since it was asked last, but for what is only of interest.
     pub async fn complaints(&self) -> Vec<String> {
-        let entries = self.ask("se/log", json!({ "type": "browser" })).await;
+        let entries = self.ask("/se/log", json!({ "type": "browser" })).await;
         let entries = entries.as_array().expect("a list of entries").iter();
         let complaints =
             entries.filter(|entry| entry["level"] == "SEVERE" || entry["level"] == "WARNING");
@@ -159,21 +148,25 @@ impl Browser {
 
     /// Ends the browser.
     pub async fn close(self) {
-        self.client.close().await.expect("the browser ends");
-        drop(self.driver);
+        self.call(Method::DELETE, "", None).await;
     }
 
     async fn devtools(&self, command: &str, params: Value) -> Value {
-        self.ask(
-            "goog/cdp/execute",
-            json!({ "cmd": command, "params": params }),
-        )
-        .await
+        let body = json!({ "cmd": command, "params": params });
+        self.ask("/goog/cdp/execute", body).await
     }
 
-    async fn ask(&self, path: &'static str, body: Value) -> Value {
-        let answer = self.client.issue_cmd(Chromium { path, body }).await;
-        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
+    async fn ask(&self, path: &str, body: Value) -> Value {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let path = format!("{}{path}", self.session);
+        let answer = self.client.call(method, &path, None, body).await;
+        let answer = answer.expect("the driver answers");
+        let value = answer.json()["value"].clone();
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {value}");
+        value
     }
 }
 
@@ -192,15 +185,17 @@ fn start_driver() -> (Driver, u16) {
     (Driver(child), port.expect("the driver starts"))
 }
 
-fn capabilities() -> Capabilities {
-    let capabilities = json!({
+fn capabilities() -> Value {
+    // Containers run as root, and have little shared memory.
+    let args = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+    ];
+    json!({ "capabilities": { "alwaysMatch": {
         "browserName": "chrome",
-        // Containers run as root, and have little shared memory.
-        "goog:chromeOptions": { "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"] },
+        "goog:chromeOptions": { "args": args },
         "goog:loggingPrefs": { "browser": "ALL" },
-    });
-    match capabilities {
-        Value::Object(capabilities) => capabilities,
-        _ => unreachable!("it is an object"),
-    }
+    } } })
 }
