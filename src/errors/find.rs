@@ -250,7 +250,8 @@ mod tests {
     #[test]
     fn find_errors_name_only_what_counts() {
         let say = |rejections| FindError::NoRelaysAvailable { rejections }.to_string();
-        assert_eq!(say(Rejections::default()), "no relay is available");
+        let none = say(Rejections::default());
+        assert_eq!(none, "no relay is available: none is registered");
         let some = Rejections {
             full: 2,
             too_far: 1,
