@@ -1,4 +1,5 @@
-//! How to use the crate, page by page.
+//! How to use the crate, page by page. Read them by `cargo doc --open`: the `.md` files lack some of
+//! the links, and the alert rules.
 //!
 //! | page | read it when |
 //! |---|---|
