@@ -52,9 +52,10 @@ pub enum RegisterError {
         /// The latency that was declared.
         latency: Duration,
     },
-    /// Relays left, or changed what they announce, while a thread is stalled inside a
-    /// call, so their memory cannot be reclaimed, and the bound on it is reached. Try again
-    /// shortly. A renewal that changes nothing but the deadline is not refused for this.
+    /// Relays left, or changed what they announce, while a thread inside a call did not run:
+    /// it is stalled, or the machine is busy. So their memory cannot be reclaimed, and the
+    /// bound on it is reached. Try again shortly, and look for a stalled thread if it lasts.
+    /// A renewal that changes nothing but the deadline is not refused for this.
     #[non_exhaustive]
     Backlogged {
         /// The number of departed relays and replaced announcements that hold memory.
@@ -176,7 +177,8 @@ impl fmt::Display for RegisterError {
             } => write!(
                 f,
                 "{awaiting_reclamation} departed relays and replaced announcements still hold memory, \
-                 because a thread is stalled inside a call: try again shortly"
+                 because a thread inside a call has not run for long: it is stalled, or the \
+                 machine is busy; try again shortly"
             ),
             Self::InvalidFailureDomain { len } if (1..=MAX_DOMAIN_LEN).contains(len) => {
                 f.write_str("the name of the failure domain has a control character")

@@ -130,7 +130,7 @@ impl RegistryTrace {
                     target: "relay_registry::registry",
                     awaiting_reclamation = due.figure,
                     suppressed = due.suppressed,
-                    "a registration was refused as backlogged: a thread is stalled inside a call"
+                    "a registration was refused as backlogged: a thread inside a call has not run for long"
                 );
             });
         }

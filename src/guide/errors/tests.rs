@@ -13,7 +13,7 @@ use crate::errors::{
     Rejections, RenewError, RestoreError, SyncError,
 };
 use crate::events::RecvError;
-use crate::registry::BuildError;
+use crate::registry::{BuildError, Registry};
 use crate::relay::{
     AddressPolicyError, EndpointError, NatType, NatTypeError, NodeId, NodeIdError, Rejection,
 };
@@ -86,6 +86,20 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// The default tick.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The longest TTL with the default tick, as a registry says it.
+fn longest_ttl() -> Duration {
+    match Registry::builder().ttl(Duration::MAX).build() {
+        Err(BuildError::InvalidTtl { min, max, .. }) => {
+            assert_eq!(min, TICK);
+            max
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 /// No relay is found: for each reason alone, and because there is none.
 fn finds() -> Vec<FindError> {
     let without_relays = FindError::NoRelaysAvailable {
@@ -131,8 +145,8 @@ fn rows_of_calls() -> Vec<Row> {
             InvalidEndpoint => InvalidEndpoint(EndpointError::ZeroPort);
             InvalidCapacity => InvalidCapacity { capacity: 0 };
             InvalidTtl =>
-                InvalidTtl { ttl: seconds(0), min: seconds(1), max: seconds(60) },
-                InvalidTtl { ttl: seconds(61), min: seconds(1), max: seconds(60) };
+                InvalidTtl { ttl: seconds(0), min: TICK, max: longest_ttl() },
+                InvalidTtl { ttl: Duration::MAX, min: TICK, max: longest_ttl() };
             InvalidLatency => InvalidLatency { latency: seconds(11) };
             Backlogged => Backlogged { awaiting_reclamation: 3_024 };
             InvalidFailureDomain =>
@@ -173,7 +187,7 @@ fn rows_of_calls() -> Vec<Row> {
             OutOfMemory => OutOfMemory;
         }
         BanError, kind: {
-            TooLong => TooLong { duration: seconds(11), max: seconds(10) };
+            TooLong => TooLong { duration: Duration::MAX, max: Duration::from_nanos(u64::MAX) };
             TooMany => TooMany { max: 65_536 };
             OutOfMemory => OutOfMemory;
         }
@@ -242,7 +256,7 @@ fn rows_of_values() -> Vec<Row> {
 }
 
 fn rows_of_building() -> Vec<Row> {
-    let countable = seconds(60);
+    let countable = longest_ttl();
     rows! {
         BuildError, no_kind: {
             InvalidMaxRelays => InvalidMaxRelays { max_relays: 0 };
@@ -250,8 +264,8 @@ fn rows_of_building() -> Vec<Row> {
                 InvalidTick { tick: Duration::from_micros(1) },
                 InvalidTick { tick: seconds(u64::MAX) };
             InvalidTtl =>
-                InvalidTtl { ttl: seconds(0), min: seconds(1), max: seconds(60) },
-                InvalidTtl { ttl: seconds(61), min: seconds(1), max: seconds(60) };
+                InvalidTtl { ttl: seconds(0), min: TICK, max: countable },
+                InvalidTtl { ttl: Duration::MAX, min: TICK, max: countable };
             InvalidAssumedRtt => InvalidAssumedRtt { assumed_rtt: Duration::ZERO };
             InvalidRttLifetime => InvalidRttLifetime {
                 rtt_lifetime: Duration::from_millis(999),
@@ -260,12 +274,12 @@ fn rows_of_building() -> Vec<Row> {
             InvalidBackOff =>
                 InvalidBackOff { min: Duration::ZERO, max: seconds(1), countable },
                 InvalidBackOff { min: seconds(2), max: seconds(1), countable },
-                InvalidBackOff { min: seconds(1), max: seconds(61), countable };
+                InvalidBackOff { min: seconds(1), max: Duration::MAX, countable };
             InvalidMaxPeers => InvalidMaxPeers { max_peers: 16_000_001 };
             InvalidEventCapacity => InvalidEventCapacity { capacity: 0, max: 1_048_576 };
             InvalidPeerTtl =>
                 InvalidPeerTtl { ttl: Duration::ZERO, max: countable },
-                InvalidPeerTtl { ttl: seconds(61), max: countable };
+                InvalidPeerTtl { ttl: Duration::MAX, max: countable };
             InvalidName => InvalidName { len: 0 };
             InvalidSaveInterval => InvalidSaveInterval { every: Duration::ZERO };
             OutOfMemory => OutOfMemory;
