@@ -227,23 +227,25 @@ fn almost_full(found: &Found<'_>) -> Option<String> {
     let room = relays[fullest].capacity;
     let oracle = beside.line(Rule::Oracle)?;
     let of_oracle = oracle.value("saturated_share");
-    let verdict = if of_oracle * 2.0 >= share {
-        "So most of it is the price of short paths, not a fault of the registry."
+    let oracle_at_fullest = oracle.share_of(|relay| relay == fullest);
+    let verdict = if of_oracle * oracle_at_fullest * 2.0 >= share * of_fullest {
+        "So many pairs have their shortest paths through it, and most of this is the price of short paths, not a \
+         fault of the registry."
     } else {
         "So most of it comes from what the registry does not know."
     };
     Some(format!(
-        "{} of that time is that of relays with room for {room} sessions, {} that of {} alone. It is on short paths \
-         of many pairs. The registries know these paths by what the targets publish, and {} sessions fill the relay \
-         to 95 %. The oracle, with true paths and loads, fills relays for {} of the time; {} of this is that of the \
-         same relay. {verdict} Sessions seldom notice: each asked {} relays on average. In so short a run one relay \
-         weighs much.",
+        "they are so for {} of the time. {} of this time falls on relays with room for {room} sessions, which {} \
+         sessions fill to 95 %, and {} on {} alone. The oracle, which knows the true paths and loads, fills relays \
+         for {} of the time, and {} of this falls on the same relay. {verdict} Sessions seldom notice: each asked \
+         {} relays on average. In so short a run one relay weighs much.",
+        percent(share),
         percent(own.share_of(|relay| relays[relay].capacity == room)),
+        (u64::from(room) * 95).div_ceil(100),
         percent(of_fullest),
         found.name(relays[fullest].node),
-        (u64::from(room) * 95).div_ceil(100),
         percent(of_oracle),
-        percent(oracle.share_of(|relay| relay == fullest)),
+        percent(oracle_at_fullest),
         times(own.value("tries_mean")),
     ))
 }
