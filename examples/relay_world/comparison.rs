@@ -80,7 +80,7 @@ fn simulate_all<T: Send + Sync>(
     thread::scope(|scope| {
         for _ in 1..threads {
             // If a thread cannot start, the others do its work.
-            let _ = Builder::new().spawn_scoped(scope, &work);
+            let _ = Builder::new().spawn_scoped(scope, work);
         }
         work();
     });
