@@ -25,7 +25,8 @@ const DETOUR_SPREAD: f64 = 0.6;
 const EARTH_RADIUS_KM: f64 = 6371.0;
 
 /// The kinds of site, and what each adds to every round trip, in ms.
-const LAST_MILES: [(&str, f64); 6] = [
+#[allow(dead_code, reason = "not every example shows it")]
+pub const LAST_MILES: [(&str, f64); 6] = [
     ("data centre", 0.5),
     ("campus", 1.5),
     ("fibre", 3.0),
@@ -115,8 +116,8 @@ pub fn matrix() -> Matrix {
 #[allow(dead_code, reason = "not every example shows it")]
 pub struct Site {
     pub city: &'static str,
-    /// The kind of site, such as "campus".
-    pub kind: &'static str,
+    /// Which of the city's sites, from 1, in the order of [`LAST_MILES`].
+    pub number: usize,
     /// In degrees, north and east positive.
     pub latitude: f64,
     pub longitude: f64,
@@ -127,7 +128,7 @@ pub fn site(node: usize) -> Site {
     let (city, latitude, longitude) = CITIES[node / LAST_MILES.len()];
     Site {
         city,
-        kind: LAST_MILES[node % LAST_MILES.len()].0,
+        number: node % LAST_MILES.len() + 1,
         latitude,
         longitude,
     }

@@ -12,14 +12,14 @@ use crate::matrix::Matrix;
 use crate::measures::{MEASURES, Measured};
 use crate::progress::Progress;
 use crate::report;
-use crate::simulation::{self, Rule};
+use crate::simulation::{self, Meter, Outcome, Rule};
 use crate::world::World;
 
 /// Simulates every rule with every seed, and shows medians over the seeds.
 pub fn run(matrix: &Matrix, args: &Args) -> Result<String, Failure> {
     // One world describes all of them: they differ only in the roles of the nodes.
     let world = World::new(matrix.clone(), args)?;
-    let measured = simulate_all(matrix, &plans(args), args.threads)?;
+    let measured = simulate_all(matrix, &plans(args), args.threads, measure)?;
     let of_seeds = measured.chunks(args.seeds as usize).map(medians);
     let of_rules: Vec<_> = Rule::ALL.into_iter().zip(of_seeds).collect();
     let lines = of_rules.iter().map(|(rule, medians)| line(*rule, medians));
@@ -35,10 +35,15 @@ pub fn run(matrix: &Matrix, args: &Args) -> Result<String, Failure> {
     Ok(format!("{intro}\n\n{table}\n\n{conclusion}"))
 }
 
-/// Simulates rules, each with the settings given, and returns the measures in order.
-pub fn beside_each_other(matrix: &Matrix, plans: &[Args]) -> Result<Vec<Measured>, Failure> {
+/// Simulates rules, each with the settings given, and returns in order the measures, and those of each relay.
+pub fn beside_each_other(
+    matrix: &Matrix,
+    plans: &[Args],
+) -> Result<Vec<(Measured, Vec<Meter>)>, Failure> {
     let threads = plans.first().map_or(1, |plan| plan.threads);
-    simulate_all(matrix, plans, threads)
+    simulate_all(matrix, plans, threads, |outcome| {
+        (measure(outcome), outcome.trace.meters.clone())
+    })
 }
 
 /// The simulations to run, ordered by rule.
@@ -54,7 +59,12 @@ fn plans(args: &Args) -> Vec<Args> {
 }
 
 /// Runs all simulations, several at a time, and returns the results in order.
-fn simulate_all(matrix: &Matrix, plans: &[Args], threads: usize) -> Result<Vec<Measured>, Failure> {
+fn simulate_all<T: Send + Sync>(
+    matrix: &Matrix,
+    plans: &[Args],
+    threads: usize,
+    read: impl Fn(&Outcome) -> T + Sync,
+) -> Result<Vec<T>, Failure> {
     let progress = Progress::of_simulations(plans.len());
     let outcomes: Vec<_> = plans.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
@@ -63,7 +73,7 @@ fn simulate_all(matrix: &Matrix, plans: &[Args], threads: usize) -> Result<Vec<M
         let claim = || plans.clone().nth(next.fetch_add(1, Relaxed));
         for (plan, outcome) in std::iter::from_fn(claim) {
             // Each index is claimed once.
-            let _ = outcome.set(simulate(matrix, plan));
+            let _ = outcome.set(simulate(matrix, plan).map(|it| read(&it)));
             progress.one_ended();
         }
     };
@@ -81,10 +91,13 @@ fn simulate_all(matrix: &Matrix, plans: &[Args], threads: usize) -> Result<Vec<M
         .collect()
 }
 
-fn simulate(matrix: &Matrix, args: &Args) -> Result<Measured, Failure> {
+fn simulate(matrix: &Matrix, args: &Args) -> Result<Outcome, Failure> {
     let world = World::new(matrix.clone(), args)?;
-    let outcome = simulation::run(&world, args, &Progress::silent())?;
-    Ok(MEASURES.map(|measure| (measure.of)(&outcome)))
+    simulation::run(&world, args, &Progress::silent())
+}
+
+fn measure(outcome: &Outcome) -> Measured {
+    MEASURES.map(|measure| (measure.of)(outcome))
 }
 
 fn medians(of_seeds: &[Measured]) -> Measured {

@@ -64,7 +64,7 @@ fn saturation(path: impl Fn(Rule) -> f64, saturated: impl Fn(Rule) -> f64) -> St
         percent(other)
     );
     if (own - other).abs() <= EQUAL_SHARES {
-        format!("The registry fills relays to 95 % as seldom as {name}: {figures}.")
+        format!("The registry fills relays to 95 % about as seldom as {name}: {figures}.")
     } else if own < other {
         format!("The registry fills relays to 95 % least: {figures}.")
     } else {
@@ -186,7 +186,7 @@ mod tests {
     fn it_says_where_there_is_no_difference() {
         let text = of([2.0, 2.5, 2.01, 2.5, 1.99], [0.0; 5], [0.0; 5]);
         assert!(text.contains("as short as those of nearest"), "{text}");
-        assert!(text.contains("as seldom as"), "{text}");
+        assert!(text.contains("about as seldom as"), "{text}");
         assert!(text.contains("does no better"), "{text}");
         let nothing = of([f64::NAN; 5], [0.0; 5], [0.0; 5]);
         assert!(nothing.contains("nothing follows"), "{nothing}");

@@ -50,10 +50,6 @@ impl Found<'_> {
     fn name(&self, node: usize) -> String {
         places::name(node, self.is_built_in())
     }
-
-    fn full_name(&self, node: usize) -> String {
-        places::full_name(node, self.is_built_in())
-    }
 }
 
 pub fn page(found: &Found<'_>) -> Result<String, Error> {
@@ -138,8 +134,15 @@ fn introduction(found: &Found<'_>) -> Markup {
                  for this pair of peers, now: one with a short path that is not full. This run simulated a world \
                  in which relays come and go, and several nodes, each with a registry of its own, send sessions \
                  through them. Then it called one registry as fast as this machine can."
+                @if let Some(cost) = rules::cost_of_no_views(found.beside) { " " (prose(&cost)) }
             }
-            p { (report::describe_world(args, found.world)) }
+            p {
+                (report::describe_world(args, found.world))
+                @if found.is_built_in() {
+                    " A node is named after its city and its number there. The number is how it is connected, which \
+                     adds to each round trip: " (places::sites()) "."
+                }
+            }
             p {
                 (chooser) " a relay for " (thousands(simulated.requests.made)) " sessions in "
                 (length(simulated.measured_seconds)) " of simulated time, after a warm-up of "
@@ -148,7 +151,6 @@ fn introduction(found: &Found<'_>) -> Markup {
                  for the same " code { "--seed" } "; this is seed " (args.seed) "."
             }
             (summary(found))
-            p.sideways { "Charts that are wider than the screen can be moved sideways." }
         }
     }
 }
@@ -216,7 +218,7 @@ fn figures(found: &Found<'_>) -> Markup {
                         table.figures {
                             @for figure in &section.figures {
                                 @let (name, value, meaning) = figure.cells();
-                                tr { td { (name) } td.number { (value) } td { (meaning) } }
+                                tr { td.number { (value) } td { (name) } td { (meaning) } }
                             }
                         }
                     }

@@ -32,14 +32,15 @@ use crate::error::Failure;
 use crate::figures::quantile;
 use crate::progress::Progress;
 use crate::world::World;
-pub use choosing::Rule;
+pub use choosing::{ASSUMED_MS, Rule};
 use peers::Peers;
 pub use peers::Views;
 use queue::{Micros, Queue, SECOND, seconds};
 use sessions::Sessions;
 use std::thread;
 pub use trace::{Decision, Sample, Trace};
-use truth::{Meter, TrueRelay};
+pub use truth::Meter;
+use truth::TrueRelay;
 
 const TICK: Duration = Duration::from_millis(100);
 const TTL: Duration = Duration::from_secs(60);
@@ -269,7 +270,9 @@ impl<'a> Simulation<'a> {
     fn outcome(mut self) -> Outcome {
         let mut meter = Meter::default();
         for relay in &mut self.relays {
-            meter.add(relay.read_meter(self.now));
+            let of_relay = relay.read_meter(self.now);
+            meter.add(of_relay);
+            self.trace.meters.push(of_relay);
         }
         // All registries receive the same calls at the same times, so one count is enough.
         let expired = self

@@ -56,6 +56,7 @@ pub fn chart(
                 }
             }
         }
+        p.sideways { "The chart is wider than this screen: move it sideways." }
     })
 }
 

@@ -19,8 +19,8 @@ pub fn decision(found: &Found<'_>) -> Markup {
             "there was none.",
         );
     };
-    let home = found.full_name(found.world.homes[decision.home]);
-    let target = found.full_name(decision.target);
+    let home = found.name(found.world.homes[decision.home]);
+    let target = found.name(decision.target);
     let asked = match found.args.rule {
         Rule::Registry => String::new(),
         other => format!(
@@ -31,7 +31,8 @@ pub fn decision(found: &Found<'_>) -> Markup {
     let see = format!(
         "At the end of the simulation the registry at {home} was asked for a relay to {target}. \
          Registry::explain lists every relay: the two halves of the path (round trips), the load, and the \
-         score, which is the path times a penalty for the load. The lowest score is chosen. Of {} random pairs \
+         score, which is the path times a penalty for the load. The lowest score is chosen; the others are worse. A half \
+         is measured by this registry, published by the target, estimated from coordinates, or assumed. Of {} random pairs \
          this is the one in which the load made the greatest difference.{asked}",
         decision.pairs,
     );
@@ -47,36 +48,48 @@ pub fn decision(found: &Found<'_>) -> Markup {
 fn table(found: &Found<'_>, decision: &Decision) -> Markup {
     let relays = decision.explanation.relays();
     let shown = shown(decision);
-    let hidden = relays.len() - shown.len();
+    let shown_count = shown.len();
+    let hidden = relays.len() - shown_count;
+    let unknown = found.world.relays.len() - relays.len();
     html! {
         div.scroll {
             table {
                 thead { tr {
+                    th { "verdict" }
                     th { "relay" }
-                    th.number { "requester to relay" }
-                    th.number { "relay to target" }
+                    th.number { "score" }
                     th.number { "load" }
                     th.number { "penalty" }
-                    th.number { "score" }
-                    th { "verdict" }
+                    th.number { "requester to relay" }
+                    th.number { "relay to target" }
                 } }
                 tbody {
                     @for relay in shown {
                         tr.chosen[relay.verdict.is_handed_out()] {
-                            td { (name(found, relay)) }
-                            td.number { (leg(relay.requester_leg.as_secs_f64())) small { (relay.requester_leg_source) } }
-                            td.number { (leg(relay.target_leg.as_secs_f64())) small { (relay.target_leg_source) } }
+                            td { (relay.verdict) }
+                            td.name { (name(found, relay)) }
+                            td.number { (factor(relay.score_ms())) }
                             td.number { (relay.load) " of " (relay.capacity) }
                             td.number { "× " (factor(relay.penalty)) }
-                            td.number { (factor(relay.score_ms())) }
-                            td { (relay.verdict) }
+                            td.number { (leg(relay.requester_leg.as_secs_f64())) small { (relay.requester_leg_source) } }
+                            td.number { (leg(relay.target_leg.as_secs_f64())) small { (relay.target_leg_source) } }
                         }
                     }
                 }
             }
         }
+        p.sideways { "The table may be wider than this screen: move it sideways." }
         @if hidden > 0 {
-            p.note { (hidden) " more relays are not shown: " (verdicts(decision, &shown_ids(decision))) "." }
+            p.note {
+                "The table shows " (shown_count) " of the " (relays.len()) " relays that the registry knew. The verdicts on \
+                 the others: " (verdicts(decision, &shown_ids(decision))) "."
+            }
+        }
+        @if unknown > 0 {
+            p.note {
+                "The world has " (found.world.relays.len()) " relays. The registry did not know the other " (unknown)
+                ": they had left or expired."
+            }
         }
         @if relays.is_empty() {
             p.note { "The registry knew no relay." }
@@ -153,7 +166,7 @@ fn outcome(found: &Found<'_>, decision: &Decision) -> String {
 
 fn name(found: &Found<'_>, relay: &Explained) -> String {
     match found.world.relay_of(&relay.relay) {
-        Some(relay) => found.full_name(found.world.relays[relay].node),
+        Some(relay) => found.name(found.world.relays[relay].node),
         None => relay.relay.to_string(),
     }
 }

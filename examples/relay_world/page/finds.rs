@@ -40,7 +40,12 @@ pub fn finds(found: &Found<'_>) -> Result<Markup, Error> {
 
 fn histogram(times: &Recorded<u64>) -> Histogram<'static> {
     let bin = |ns: u64| ((ns.max(1) as f64).log10() * f64::from(PER_DECADE)).floor() as i32;
-    let (first, last) = (bin(times.min()), bin(times.value_at_quantile(SHOWN)));
+    let powers = (0..10).map(|power| 10_u64.pow(power));
+    let ticks = powers.flat_map(|power| TICKS.map(|it| it * power));
+    // So that the first bar is between two ticks.
+    let least = ticks.clone().filter(|&tick| tick <= times.min()).max();
+    let first = bin(least.unwrap_or(1));
+    let last = bin(times.value_at_quantile(SHOWN));
     let bars = (first..=last).map(|bin| {
         let (from, to) = (edge(bin), edge(bin + 1));
         // A bin below 10 ns may have no whole number.
@@ -63,8 +68,6 @@ fn histogram(times: &Recorded<u64>) -> Histogram<'static> {
         }
     });
     let place = |ns: u64| (ns as f64).log10() * f64::from(PER_DECADE);
-    let powers = (0..10).map(|power| 10_u64.pow(power));
-    let ticks = powers.flat_map(|power| TICKS.map(|it| it * power));
     let is_shown = |ns: &u64| (f64::from(first)..=f64::from(last + 1)).contains(&place(*ns));
     let mark = |share, what: &str| {
         let ns = times.value_at_quantile(share);
@@ -153,10 +156,12 @@ mod tests {
     #[test]
     fn every_time_is_in_one_bar() {
         let mut times = Recorded::new_with_bounds(1, 1_000_000, 3).unwrap();
-        for ns in 1..=2_000 {
+        for ns in 150..=2_000 {
             times.record(ns).unwrap();
         }
-        let bars = histogram(&times).bars;
+        let histogram = histogram(&times);
+        assert_eq!(histogram.ticks[0].1, "100 ns");
+        let bars = histogram.bars;
         let sum: f64 = bars.iter().map(|bar| bar.share).sum();
         assert!((sum - 1.0).abs() < 0.001, "{sum}");
         assert!(bars.windows(2).all(|two| two[0].to == two[1].from));

@@ -111,7 +111,7 @@ fn draw(found: &Found<'_>, rows: &[&Row]) -> Result<Markup, Error> {
         for (place, row) in rows.iter().enumerate() {
             let top = TOP + ROW * place as i32;
             let name = found.name(found.world.relays[row.relay].node);
-            let words = format!("{name}, {}", found.world.relays[row.relay].capacity);
+            let words = format!("{name} ({})", found.world.relays[row.relay].capacity);
             let style = text(SMALL, INK, HPos::Right);
             write(canvas, &words, (LEFT - 8, top + ROW / 2), style)?;
             for (from, to, step) in runs(&row.utilisation) {
@@ -129,7 +129,7 @@ fn draw(found: &Found<'_>, rows: &[&Row]) -> Result<Markup, Error> {
         let style = text(SMALL, SOFT, HPos::Right);
         write(
             canvas,
-            "relay, capacity in sessions",
+            "relay (room for sessions)",
             (LEFT - 8, TOP - 12),
             style,
         )?;
@@ -187,7 +187,7 @@ fn hint(found: &Found<'_>, row: &Row) -> String {
     let relay = &found.world.relays[row.relay];
     format!(
         "{}, capacity {}: {} full on average, after the warm-up",
-        found.full_name(relay.node),
+        found.name(relay.node),
         relay.capacity,
         percent(row.mean),
     )
@@ -198,7 +198,7 @@ fn outcome(found: &Found<'_>, rows: &[Row]) -> String {
     let (Some(fullest), Some(emptiest)) = (rows.first(), rows.last()) else {
         return "there was no relay.".to_owned();
     };
-    let name = |row: &Row| found.full_name(found.world.relays[row.relay].node);
+    let name = |row: &Row| found.name(found.world.relays[row.relay].node);
     format!(
         "the relays were {} full on average. A relay was at 95 % of its capacity or more for {} of the time that \
          it was up. The fullest, {}, was {} full on average, the emptiest, {}, {}.",

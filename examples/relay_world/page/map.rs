@@ -13,11 +13,12 @@ use super::places::{Kind, Places};
 use super::scaling::Place;
 use super::{Found, section};
 use crate::conclusion::percent;
+use crate::simulation::{ASSUMED_MS, Meter, Rule, Views};
 
 /// So many of each embedding node's relays have a line.
 const LINES: usize = 3;
 /// So many relays have a name.
-const NAMED: usize = 6;
+const NAMED: usize = 12;
 const GREATEST_RADIUS: f64 = 17.0;
 const LEAST_RADIUS: f64 = 2.5;
 /// The part of the globe that is shown, in degrees.
@@ -67,8 +68,11 @@ pub fn map(found: &Found<'_>) -> Result<Markup, Error> {
         }
     };
     let see = format!(
-        "{} What to see: the nodes use near relays first, and share the load among several.",
-        map.how_placed()
+        "{} The {} busiest relays have a name where there is room; the names of the others appear under the pointer. What to \
+         see: a node uses relays nearby until they are so full that the longer way to an emptier one costs less. \
+         A small relay nearby fills soon, so a large one farther away may carry more.",
+        map.how_placed(),
+        NAMED.min(map.carried.len()),
     );
     Ok(section(
         "map",
@@ -213,7 +217,7 @@ impl Map<'_> {
                 let square = [(x - 5, y - 5), (x + 5, y + 5)];
                 canvas.draw(&Rectangle::new(square, NODE.filled()))?;
                 let began = thousands(sessions[home].iter().sum());
-                let name = self.found.full_name(node);
+                let name = self.found.name(node);
                 hints.at(
                     (x, y),
                     6,
@@ -224,34 +228,39 @@ impl Map<'_> {
         Ok(())
     }
 
-    /// The embedding nodes first, then the relays that carried most. A name that would cover another one
-    /// is left out.
+    /// The embedding nodes first, then the relays that carried most. The name of a relay that would cover
+    /// another one is left out.
     fn names(&self, canvas: &Canvas<'_>, projection: &Projection) -> Result<(), Error> {
         let world = self.found.world;
-        let homes = world.homes.iter().map(|&node| (node, 6));
+        let homes = world.homes.iter().map(|&node| (node, 6, true));
         let relays = greatest(&self.carried, NAMED).into_iter();
-        let relays = relays.map(|relay| (world.relays[relay].node, self.radius(relay)));
+        let relays = relays.map(|relay| (world.relays[relay].node, self.radius(relay), false));
         let squares = world.homes.iter();
         let squares = squares.filter_map(|&node| self.pixel(projection, node));
         let mut taken: Vec<[i32; 4]> = squares.map(|(x, y)| [x - 5, y - 5, x + 5, y + 5]).collect();
-        let mut written = BTreeSet::new();
-        for (node, radius) in homes.chain(relays) {
+        for (node, radius, is_home) in homes.chain(relays) {
             let Some((x, y)) = self.pixel(projection, node) else {
                 continue;
             };
             let name = self.found.name(node);
             let width = 8 * name.chars().count() as i32;
-            let right = (x + radius + 4, HPos::Left, x + radius + 4);
-            let left = (x - radius - 4, HPos::Right, x - radius - 4 - width);
-            let free = [right, left].into_iter().find(|&(_, _, from)| {
-                let area = [from, y - 9, from + width, y + 9];
-                let is_inside = from >= 0 && from + width <= WIDTH as i32;
-                is_inside && !taken.iter().any(|other| overlap(&area, other))
-            });
-            if let Some((at, side, from)) = free.filter(|_| !written.contains(&name)) {
-                write(canvas, &name, (at, y), text(SMALL, INK, side))?;
-                taken.push([from, y - 9, from + width, y + 9]);
-                written.insert(name);
+            let (aside, above) = (radius + 4, radius + 9);
+            let sides = [
+                (x + aside, y),
+                (x - aside - width, y),
+                (x - width / 2, y - above),
+                (x - width / 2, y + above),
+            ];
+            let area = |(from, y): Pixel| [from, y - 9, from + width, y + 9];
+            let is_inside = |&(from, _): &Pixel| from >= 0 && from + width <= WIDTH as i32;
+            let inside = sides.into_iter().filter(is_inside);
+            let is_free = |&at: &Pixel| !taken.iter().any(|other| overlap(&area(at), other));
+            let free = inside.clone().find(is_free);
+            // Every embedding node has a name, even if it covers another one.
+            let any = inside.clone().next().filter(|_| is_home);
+            if let Some(at) = free.or(any) {
+                write(canvas, &name, at, text(SMALL, INK, HPos::Left))?;
+                taken.push(area(at));
             }
         }
         Ok(())
@@ -262,7 +271,7 @@ impl Map<'_> {
         let carried = self.carried[relay];
         format!(
             "relay, {}, capacity {}: {} sessions, {} of all",
-            self.found.full_name(self.found.world.relays[relay].node),
+            self.found.name(self.found.world.relays[relay].node),
             self.found.world.relays[relay].capacity,
             thousands(carried),
             percent(carried as f64 / all.max(1) as f64),
@@ -299,14 +308,82 @@ impl Map<'_> {
             .map_or(0, |at| at + 1);
         let world = self.found.world;
         format!(
-            "{half} of {} relays carried half of {} sessions. The first, {}, carried {}, and has {} of the \
-             capacity.",
+            "{half} of {} relays carried half of {} sessions. The busiest, {}, carried {}, and has {} of the \
+             capacity. {}",
             world.relays.len(),
             thousands(all),
-            self.found.full_name(world.relays[first].node),
+            self.found.name(world.relays[first].node),
             percent(self.carried[first] as f64 / all as f64),
             percent(f64::from(world.relays[first].capacity) / f64::from(world.capacity())),
+            self.widest_line(),
         )
+    }
+
+    /// Why most sessions of one node went where they did.
+    fn widest_line(&self) -> String {
+        let sessions = self.found.simulated.trace.sessions.iter().enumerate();
+        let lines = sessions.flat_map(|(home, of_home)| {
+            let relays = of_home.iter().enumerate();
+            relays.map(move |(relay, &count)| (count, home, relay))
+        });
+        let Some((count, home, relay)) = lines.max_by_key(|&(count, ..)| count) else {
+            return String::new();
+        };
+        let world = self.found.world;
+        let home = world.homes[home];
+        let mut by_distance: Vec<_> = (0..world.relays.len())
+            .filter_map(|it| Some((world.rtt_ms(home, world.relays[it].node)?, it)))
+            .collect();
+        by_distance.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let Some(place) = by_distance.iter().position(|&(_, it)| it == relay) else {
+            return String::new();
+        };
+        let (rtt, name) = (by_distance[place].0, |relay: usize| {
+            self.found.name(world.relays[relay].node)
+        });
+        let mut words = format!(
+            "The widest line goes from {} to {}, with {} sessions. That relay is {rtt:.0} ms away, and has room \
+             for {}.",
+            self.found.name(home),
+            name(relay),
+            thousands(count),
+            world.relays[relay].capacity,
+        );
+        let nearer = &by_distance[..place];
+        let Some(&(nearest_rtt, nearest)) = nearer.first() else {
+            return words + " No relay is nearer to the node.";
+        };
+        let mut meter = Meter::default();
+        for &(_, it) in nearer {
+            meter.add(self.found.simulated.trace.meters[it]);
+        }
+        let room = nearer.iter().map(|&(_, it)| world.relays[it].capacity);
+        let full = match meter.utilisation() {
+            full if full.is_nan() => String::new(),
+            full => format!(
+                ", and they were {} full on average, by all nodes",
+                percent(full)
+            ),
+        };
+        words += &format!(
+            " Nearer to the node {}, with room for {}{full}. The nearest is {}, {nearest_rtt:.0} ms away.",
+            match nearer.len() {
+                1 => "is 1 relay".to_owned(),
+                count => format!("are {count} relays"),
+            },
+            room.sum::<u32>(),
+            name(nearest),
+        );
+        if self.found.args.rule == Rule::Registry && self.found.args.views == Views::None {
+            words += &format!(
+                " The half from a relay to the target is not known in this run, and counts as {ASSUMED_MS} ms for \
+                 each. So {} seems only {:.1} times as far as the nearest, and a penalty of that size sends \
+                 sessions there.",
+                name(relay),
+                (rtt + ASSUMED_MS) / (nearest_rtt + ASSUMED_MS),
+            );
+        }
+        words
     }
 }
 

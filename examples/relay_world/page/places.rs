@@ -61,20 +61,32 @@ impl Places {
     }
 }
 
-/// What a node is called: its city, or its number in the matrix, counted from 1 as its lines are.
+/// What a node is called: a site of a city, or its number in the matrix, counted from 1 as its lines are.
 pub fn name(node: usize, is_built_in: bool) -> String {
     if is_built_in {
-        cities::site(node).city.to_owned()
+        let site = cities::site(node);
+        format!("{} {}", site.city, site.number)
     } else {
         format!("node {}", node + 1)
     }
 }
 
-/// The same, with the kind of site.
-pub fn full_name(node: usize, is_built_in: bool) -> String {
-    if is_built_in {
-        format!("{} ({})", name(node, true), cities::site(node).kind)
-    } else {
-        name(node, false)
+/// What the numbers of sites mean.
+pub fn sites() -> String {
+    let kinds = cities::LAST_MILES.iter().zip(1..);
+    let kinds = kinds.map(|((kind, ms), number)| format!("{number} {kind} ({ms} ms)"));
+    kinds.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_node_has_a_name_of_its_own() {
+        assert_eq!(name(0, true), "London 1");
+        assert_eq!(name(359, true), "Santiago 6");
+        assert_eq!(name(359, false), "node 360");
+        assert!(sites().starts_with("1 data centre (0.5 ms), 2 campus"));
     }
 }

@@ -1,28 +1,36 @@
 //! The rules beside each other, in short simulations.
 
-use maud::Markup;
+use maud::{Markup, html};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::chart::{self, Error, SMALL, TEXT, WIDTH, text, write};
 use super::palette::{INK, OTHER, REGISTRY, SOFT};
-use super::{Found, section};
+use super::{Found, prose, section};
 use crate::args::Args;
 use crate::comparison;
 use crate::conclusion::{conclusion, percent};
 use crate::error::Failure;
 use crate::matrix::Matrix;
 use crate::measures::{self, Measured};
-use crate::simulation::{Rule, Views, WARM_UP_SHARE};
+use crate::simulation::{Meter, Rule, Views, WARM_UP_SHARE};
 
 /// How long each rule is simulated at most, so that the page costs little time.
 const MOST_SECONDS: u64 = 200;
 const ROW: i32 = 32;
 const TOP: i32 = 56;
-const LEFT: i32 = 222;
+const LEFT: i32 = 186;
 
-/// The settings of a simulation, and what was measured.
-type Line = (Args, Measured);
+/// The least share of the time for which relays that are almost full are worth a word.
+const WORTH_A_WORD: f64 = 0.002;
+
+/// A simulation: its settings, and what was measured.
+struct Line {
+    args: Args,
+    measured: Measured,
+    /// For each relay.
+    meters: Vec<Meter>,
+}
 
 pub struct Beside {
     /// A line for each rule, in order.
@@ -79,7 +87,12 @@ impl Beside {
         let rules = Rule::ALL.into_iter().map(of_rule);
         let plans: Vec<Args> = publishing.into_iter().chain(rules).collect();
         let measured = comparison::beside_each_other(matrix, &plans)?;
-        let mut lines = plans.into_iter().zip(measured);
+        let lines = plans.into_iter().zip(measured);
+        let mut lines = lines.map(|(args, (measured, meters))| Line {
+            args,
+            measured,
+            meters,
+        });
         Ok(Self {
             published: if is_published { lines.next() } else { None },
             rules: lines.collect(),
@@ -89,9 +102,7 @@ impl Beside {
 
     fn of_rules(&self) -> Vec<(Rule, Measured)> {
         let lines = self.rules.iter();
-        lines
-            .map(|(args, measured)| (args.rule, *measured))
-            .collect()
+        lines.map(|line| (line.args.rule, line.measured)).collect()
     }
 
     /// The registry's lines first, then the others.
@@ -99,12 +110,56 @@ impl Beside {
         let (own, others): (Vec<_>, Vec<_>) = self
             .rules
             .iter()
-            .partition(|(args, _)| args.rule == Rule::Registry);
+            .partition(|line| line.args.rule == Rule::Registry);
         own.into_iter()
             .chain(&self.published)
             .chain(others)
             .collect()
     }
+
+    fn line(&self, rule: Rule) -> Option<&Line> {
+        self.rules.iter().find(|line| line.args.rule == rule)
+    }
+}
+
+impl Line {
+    fn value(&self, name: &str) -> f64 {
+        measures::value(&self.measured, name)
+    }
+
+    /// The relay that was almost full for most of the time, and its share of this time of all relays.
+    fn fullest(&self) -> Option<(usize, f64)> {
+        let all: u64 = self.meters.iter().map(Meter::saturated).sum();
+        let relays = self.meters.iter().map(Meter::saturated).enumerate();
+        let (relay, most) = relays.max_by_key(|&(_, time)| time)?;
+        (most > 0).then(|| (relay, most as f64 / all as f64))
+    }
+
+    /// How much of the time that relays were almost full is that of the relays meant.
+    fn share_of(&self, is_meant: impl Fn(usize) -> bool) -> f64 {
+        let all: u64 = self.meters.iter().map(Meter::saturated).sum();
+        let meant = self.meters.iter().enumerate();
+        let meant = meant.filter(|&(relay, _)| is_meant(relay));
+        let time: u64 = meant.map(|(_, meter)| meter.saturated()).sum();
+        time as f64 / all.max(1) as f64
+    }
+}
+
+/// What it costs that targets publish nothing, if they do not.
+pub fn cost_of_no_views(beside: &Beside) -> Option<String> {
+    let with = beside.published.as_ref()?.value("stretch_p90");
+    let without = beside.line(Rule::Registry)?.value("stretch_p90");
+    let is_known = with.is_finite() && without.is_finite();
+    is_known.then(|| {
+        format!(
+            "In this run targets publish nothing: --views none. So a registry knows only the half of each path \
+             from itself to the relay. That makes paths longer: in the comparison of rules below, nine of ten \
+             sessions take at most {} times the shortest path, but {} times if each target publishes the round \
+             trips that it measured. A run with --views published shows that world.",
+            times(without),
+            times(with),
+        )
+    })
 }
 
 pub fn rules(found: &Found<'_>) -> Result<Markup, Error> {
@@ -112,14 +167,22 @@ pub fn rules(found: &Found<'_>) -> Result<Markup, Error> {
     let see = format!(
         "Other rules chose in the same world, for the same sessions. Each was simulated for {} seconds with \
          one seed, of which the first {} are not measured: enough to see the great differences, not the \
-         small ones. --compare simulates longer, and several seeds. What to see: shorter bars are better, \
+         small ones.{} --compare simulates longer, and several seeds. What to see: shorter bars are better, \
          and a good rule has no long one.",
         beside.seconds,
         beside.seconds as f64 * WARM_UP_SHARE,
+        if beside.seconds < found.args.seconds {
+            format!(
+                " The parts above show the run of {} seconds, so their figures for the same rule differ from these.",
+                found.args.seconds
+            )
+        } else {
+            String::new()
+        },
     );
     let mut outcome = conclusion(&beside.of_rules());
-    if let Some((_, published)) = &beside.published {
-        let path = measures::value(published, "stretch_p90");
+    if let Some(published) = &beside.published {
+        let path = published.value("stretch_p90");
         let more = format!(
             " If targets publish the round trips that they measured, the registry's paths are at most {} \
              times the shortest for nine of ten sessions.",
@@ -127,12 +190,63 @@ pub fn rules(found: &Found<'_>) -> Result<Markup, Error> {
         );
         outcome.push_str(&more);
     }
+    let chart = html! {
+        p.see {
+            b { "random" } " takes any relay with room. "
+            b { "nearest" } " takes the relay with room that is nearest to the requester. "
+            b { "p2c" } " (power of two choices) takes the emptier of two random relays. "
+            b { "oracle" } " scores as the registry does, but knows every true round trip and load. No real program \
+             can, so it shows the limit."
+        }
+        (draw(beside)?)
+        @if let Some(why) = almost_full(found) {
+            p { b { "Which relays are almost full where targets publish, and why: " } (prose(&why)) }
+        }
+    };
     Ok(section(
         "rules",
         "The rules beside each other",
         &see,
-        &draw(beside)?,
+        &chart,
         &outcome,
+    ))
+}
+
+/// Which relays are almost full where targets publish, and why.
+fn almost_full(found: &Found<'_>) -> Option<String> {
+    let beside = found.beside;
+    let registry = beside.line(Rule::Registry)?;
+    let own = match &beside.published {
+        Some(published) => published,
+        None if registry.args.views == Views::Published => registry,
+        None => return None,
+    };
+    let share = own.value("saturated_share");
+    let (fullest, of_fullest) = own.fullest().filter(|_| share >= WORTH_A_WORD)?;
+    let relays = &found.world.relays;
+    let room = relays[fullest].capacity;
+    let oracle = beside.line(Rule::Oracle)?;
+    let of_oracle = oracle.value("saturated_share");
+    let oracle_at_fullest = oracle.share_of(|relay| relay == fullest);
+    let verdict = if of_oracle * oracle_at_fullest * 2.0 >= share * of_fullest {
+        "So many pairs have their shortest paths through it, and most of this is the price of short paths, not a \
+         fault of the registry."
+    } else {
+        "So most of it comes from what the registry does not know."
+    };
+    Some(format!(
+        "they are so for {} of the time. {} of this time falls on relays with room for {room} sessions, which {} \
+         sessions fill to 95 %, and {} on {} alone. The oracle, which knows the true paths and loads, fills relays \
+         for {} of the time, and {} of this falls on the same relay. {verdict} Sessions seldom notice: each asked \
+         {} relays on average. In so short a run one relay weighs much.",
+        percent(share),
+        percent(own.share_of(|relay| relays[relay].capacity == room)),
+        (u64::from(room) * 95).div_ceil(100),
+        percent(of_fullest),
+        found.name(relays[fullest].node),
+        percent(of_oracle),
+        percent(oracle_at_fullest),
+        times(own.value("tries_mean")),
     ))
 }
 
@@ -142,18 +256,17 @@ fn draw(beside: &Beside) -> Result<Markup, Error> {
     let label = "Bars for each rule: paths, saturated relays, and relays tried";
     chart::chart(label, (WIDTH, height as u32), |canvas, hints| {
         let width = (WIDTH as i32 - LEFT) / PANELS.len() as i32;
-        for (place, (args, _)) in lines.iter().enumerate() {
+        for (place, line) in lines.iter().enumerate() {
             let y = TOP + ROW * place as i32 + ROW / 2;
             write(
                 canvas,
-                line_name(args),
+                line_name(&line.args),
                 (LEFT - 12, y),
                 text(TEXT, INK, HPos::Right),
             )?;
         }
         for (panel, left) in PANELS.iter().zip((LEFT..).step_by(width as usize)) {
-            let value = |measured: &Measured| measures::value(measured, panel.measure);
-            let values = lines.iter().map(|(_, measured)| value(measured));
+            let values = lines.iter().map(|line| line.value(panel.measure));
             let most = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
             write(canvas, panel.title, (left, 14), text(TEXT, INK, HPos::Left))?;
             write(
@@ -162,12 +275,12 @@ fn draw(beside: &Beside) -> Result<Markup, Error> {
                 (left, 36),
                 text(SMALL, SOFT, HPos::Left),
             )?;
-            for (place, (args, measured)) in lines.iter().enumerate() {
-                let value = value(measured);
+            for (place, line) in lines.iter().enumerate() {
+                let value = line.value(panel.measure);
                 let top = TOP + ROW * place as i32;
                 // Room for the figure beside the longest bar.
                 let length = bar(value, most, width - 96);
-                let colour = if args.rule == Rule::Registry {
+                let colour = if line.args.rule == Rule::Registry {
                     REGISTRY
                 } else {
                     OTHER
@@ -183,7 +296,7 @@ fn draw(beside: &Beside) -> Result<Markup, Error> {
                 )?;
                 let hint = format!(
                     "{}: {} {}",
-                    line_name(args),
+                    line_name(&line.args),
                     (panel.shown)(value),
                     panel.unit
                 );
@@ -208,10 +321,7 @@ fn line_name(args: &Args) -> &'static str {
         Rule::Registry if args.views == Views::None => "registry",
         Rule::Registry if args.views == Views::Coordinates => "registry, coordinates",
         Rule::Registry => "registry, targets publish",
-        Rule::Random => "random",
-        Rule::Nearest => "nearest to the requester",
-        Rule::PowerOfTwo => "p2c: emptier of two",
-        Rule::Oracle => "oracle: knows everything",
+        other => other.name(),
     }
 }
 
@@ -252,9 +362,16 @@ mod tests {
         let names: Vec<_> = beside
             .lines()
             .iter()
-            .map(|line| line_name(&line.0))
+            .map(|line| line_name(&line.args))
             .collect();
         assert_eq!(names.len(), Rule::ALL.len() + 1);
         assert_eq!(names[..2], ["registry", "registry, targets publish"]);
+        let cost = cost_of_no_views(&beside).unwrap();
+        assert!(cost.contains("publish nothing"), "{cost}");
+
+        let nearest = beside.line(Rule::Nearest).unwrap();
+        let (fullest, share) = nearest.fullest().unwrap();
+        assert_eq!(nearest.share_of(|relay| relay == fullest), share);
+        assert_eq!(nearest.share_of(|_| true), 1.0);
     }
 }

@@ -10,7 +10,7 @@ use relay_registry::{FindOptions, Lease, NodeId, PeerView, RelayInfo};
 use super::Simulation;
 
 /// The assumed round trip of an unmeasured leg in ms, as in the registry.
-const ASSUMED_MS: f32 = 100.0;
+pub const ASSUMED_MS: f32 = 100.0;
 
 /// A rule that chooses a relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

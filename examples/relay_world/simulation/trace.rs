@@ -5,7 +5,7 @@ use fastrand::Rng;
 use relay_registry::{Explanation, FindOptions};
 
 use super::queue::{Micros, SECOND};
-use super::truth::TrueRelay;
+use super::truth::{Meter, TrueRelay};
 use super::{Event, Simulation};
 
 /// How often the load is sampled, over the whole simulation.
@@ -19,6 +19,8 @@ pub struct Trace {
     /// Sessions that began after the warm-up: for each embedding node, how many on each relay.
     pub sessions: Vec<Vec<u64>>,
     pub decision: Option<Decision>,
+    /// For each relay, what was measured after the warm-up.
+    pub meters: Vec<Meter>,
 }
 
 /// The relays at one time.
@@ -131,7 +133,11 @@ mod tests {
             samples,
             sessions,
             decision,
+            meters,
         } = outcome.trace;
+        let mut sum = Meter::default();
+        meters.into_iter().for_each(|of_relay| sum.add(of_relay));
+        assert_eq!(sum, outcome.meter);
         assert_eq!(samples.len() as u64, SAMPLES);
         assert!(
             samples

@@ -116,6 +116,11 @@ impl Meter {
         self.capacity += other.capacity;
     }
 
+    /// Relay-microseconds spent saturated.
+    pub fn saturated(&self) -> u64 {
+        self.saturated
+    }
+
     /// The share of relay-time spent saturated.
     pub fn saturated_share(&self) -> f64 {
         self.saturated as f64 / self.up as f64
