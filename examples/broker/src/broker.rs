@@ -69,7 +69,7 @@ impl Broker {
         let limits = app.config().limits.clone();
         let (most, most_of_admin) = (limits.connections, limits.admin_connections);
         let (closing, ended) = (app.closing.clone(), app.ended.clone());
-        let routes = admin::routes().with_state(Arc::clone(&app));
+        let routes = admin::routes(admin.ip()).with_state(Arc::clone(&app));
         let listeners = [
             tokio::spawn(serve(
                 listener,

@@ -67,6 +67,15 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "unknown-relay", message)
     }
 
+    pub fn unknown_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown-path", "nothing is here")
+    }
+
+    pub fn wrong_method() -> Self {
+        let message = "this path has other methods: see the header `Allow`";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", message)
+    }
+
     pub fn bad_request(kind: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, kind, message)
     }

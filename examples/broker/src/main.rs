@@ -7,7 +7,7 @@ use broker::tokens::{Role, token};
 use lexopt::{Arg, Parser};
 use relay_registry::NodeId;
 use std::error::Error;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -86,7 +86,10 @@ fn execute(command: Command) -> Result<(), Box<dyn Error>> {
         Command::Run(file) => {
             let filter = EnvFilter::try_from_default_env();
             let filter = filter.unwrap_or_else(|_| "info".into());
-            tracing_subscriber::fmt().with_env_filter(filter).init();
+            tracing_subscriber::fmt()
+                .with_env_filter(filter)
+                .with_ansi(io::stdout().is_terminal())
+                .init();
             tokio::runtime::Runtime::new()?.block_on(run(file))?;
         }
     }

@@ -3,7 +3,8 @@
 use crate::app::App;
 use crate::config::{Config, Setting};
 use metrics::counter;
-use relay_registry::Registry;
+use relay_registry::{NodeId, Registry};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ const TAG: &str = "config";
 /// Puts in force what the configuration says of relays, when the broker starts.
 pub fn start(registry: &Registry, config: &Config) {
     settle(registry, &[], &config.settings);
+    remove_revoked(registry, &HashSet::new(), &config.revoked);
     sync(registry, config);
 }
 
@@ -86,6 +88,7 @@ fn take(app: &App, file: &Path, read: &Result<Config, String>) {
         );
     }
     settle(&app.registry, &old.settings, &new.settings);
+    remove_revoked(&app.registry, &old.revoked, &new.revoked);
     sync(&app.registry, new);
     app.set_config(old.with_live_part_of(new));
     tracing::info!("{}: in force", file.display());
@@ -102,6 +105,13 @@ fn settle(registry: &Registry, old: &[Setting], new: &[Setting]) {
         if let Err(error) = setting.apply(registry) {
             tracing::error!(relay = %setting.id, %error, "a setting was not applied");
         }
+    }
+}
+
+/// A relay whose id is revoked cannot leave by itself any more, nor renew.
+fn remove_revoked(registry: &Registry, old: &HashSet<NodeId>, new: &HashSet<NodeId>) {
+    for id in new.difference(old) {
+        registry.unregister(id);
     }
 }
 

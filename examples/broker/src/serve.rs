@@ -121,6 +121,8 @@ fn with_limits(router: Router, limits: &Limits) -> Router {
         }
     };
     router
+        .fallback(|| async { ApiError::unknown_path() })
+        .method_not_allowed_fallback(|| async { ApiError::wrong_method() })
         .layer(DefaultBodyLimit::max(limits.body_bytes))
         .layer(middleware::from_fn(in_time))
 }

@@ -2,9 +2,11 @@
 
 use super::{Config, Secret};
 use relay_registry::{Maintenance, ManualClock, Registry, RegistryBuilder};
+use std::collections::HashSet;
 use std::path::Path;
 use std::{fs, io};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use tracing::subscriber::{self, NoSubscriber};
 
 /// The secrets of the example: fine to try the broker on one machine.
@@ -84,6 +86,15 @@ impl Config {
                 return Err(format!("{name} is 0; it must be above"));
             }
         }
+        for (name, connections) in [
+            ("limits.connections", self.limits.connections),
+            ("limits.admin_connections", self.limits.admin_connections),
+        ] {
+            if connections > Semaphore::MAX_PERMITS {
+                let most = Semaphore::MAX_PERMITS;
+                return Err(format!("{name} is {connections}; it must be up to {most}"));
+            }
+        }
         // Its log is of no use.
         subscriber::with_default(NoSubscriber::new(), || self.rehearse())
     }
@@ -106,7 +117,11 @@ impl Config {
         if let Some(id) = report.duplicates.first() {
             return Err(format!("relays: {id} is there twice"));
         }
+        let mut ids = HashSet::new();
         for setting in &self.settings {
+            if !ids.insert(setting.id) {
+                return Err(format!("settings: {} is there twice", setting.id));
+            }
             setting
                 .apply(&registry)
                 .map_err(|error| format!("settings: {}: {error}", setting.id))?;

@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 /// The most that a message of a peer may have, and what is kept for reading: there are many sessions.
 const MESSAGE_BYTES: usize = 1024;
+/// The most that waits to be taken by a peer that does not read: an answer, and pongs.
+const WAITING_BYTES: usize = 64 * 1024;
 
 pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/v1/sessions", get(open))
@@ -52,6 +54,7 @@ async fn open(
     Ok(upgrade
         .read_buffer_size(MESSAGE_BYTES)
         .write_buffer_size(0)
+        .max_write_buffer_size(WAITING_BYTES)
         .max_message_size(MESSAGE_BYTES)
         .max_frame_size(MESSAGE_BYTES)
         .on_upgrade(async move |socket| {

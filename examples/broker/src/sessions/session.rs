@@ -6,6 +6,7 @@ use crate::errors::ApiError;
 use crate::feed::Sample;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use relay_registry::{Failure, FindOptions, Lease, NodeId};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{self, Instant, MissedTickBehavior};
@@ -34,6 +35,8 @@ enum End {
     NoRelay,
     /// The peer said something that is not a report.
     Misspoke,
+    /// Its id was revoked.
+    Revoked,
     /// The broker ended.
     Closed,
 }
@@ -84,6 +87,7 @@ impl Session {
                     if !is_heard {
                         return Err(End::Silent);
                     }
+                    self.check_not_revoked()?;
                     is_heard = false;
                     send(socket, Message::Ping(Default::default())).await?;
                 }
@@ -106,10 +110,18 @@ impl Session {
                 Ok(())
             }
             (Report::Failed { failure }, _) => {
+                self.check_not_revoked()?;
                 self.take_failure(failure);
                 self.give(socket).await
             }
             (Report::Succeeded, None) => Ok(()),
+        }
+    }
+
+    fn check_not_revoked(&self) -> Result<(), End> {
+        match self.app.config().revoked.contains(&self.requester) {
+            true => Err(End::Revoked),
+            false => Ok(()),
         }
     }
 
@@ -126,7 +138,7 @@ impl Session {
 
     /// Finds a relay, and tells the peer.
     async fn give(&mut self, socket: &mut WebSocket) -> Result<(), End> {
-        match self.find().await {
+        match self.find_while_open(socket).await? {
             Ok(lease) => {
                 self.given.push(lease.relay().node_id());
                 let message = Answer::lease(&lease).message();
@@ -139,6 +151,26 @@ impl Session {
                 };
                 send(socket, answer.message()).await?;
                 Err(End::NoRelay)
+            }
+        }
+    }
+
+    /// Finds a relay, unless the peer leaves before there is one.
+    async fn find_while_open(
+        &self,
+        socket: &mut WebSocket,
+    ) -> Result<Result<Lease, ApiError>, End> {
+        let mut find = pin!(self.find());
+        loop {
+            tokio::select! {
+                biased;
+                found = &mut find => return Ok(found),
+                received = socket.recv() => match received {
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    // There is no relay to report on.
+                    Some(Ok(Message::Text(_) | Message::Binary(_))) => return Err(End::Misspoke),
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(End::Left),
+                },
             }
         }
     }
@@ -188,6 +220,7 @@ impl End {
             Self::Silent => "silent",
             Self::NoRelay => "no-relay",
             Self::Misspoke => "misspoke",
+            Self::Revoked => "revoked",
             Self::Closed => "closed",
         }
     }
@@ -198,6 +231,7 @@ impl End {
             Self::Left | Self::Silent => return None,
             Self::NoRelay => (close_code::NORMAL, "no relay"),
             Self::Misspoke => (close_code::INVALID, "a report is {\"type\": ..}"),
+            Self::Revoked => (close_code::POLICY, "this id is revoked"),
             Self::Closed => (close_code::AWAY, "the broker ends"),
         };
         Some(CloseFrame {

@@ -100,7 +100,7 @@ async fn the_feed_has_relays_figures_changes_and_decisions() {
     let it = start("").await;
     let mut stream = BufReader::new(TcpStream::connect(it.broker.admin).await.unwrap());
     stream
-        .write_all(b"GET /events HTTP/1.1\r\nhost: x\r\n\r\n")
+        .write_all(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await
         .unwrap();
     let mut line = String::new();
@@ -119,4 +119,29 @@ async fn the_feed_has_relays_figures_changes_and_decisions() {
     };
     timeout(DEADLINE, all).await.expect("all kinds of events");
     it.broker.shut_down().await;
+}
+
+/// A name of elsewhere may be made to lead to loopback (DNS rebinding): a page there could read all.
+#[tokio::test]
+async fn a_private_listener_is_called_by_its_address() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let it = start("").await;
+    for (host, status) in [
+        ("127.0.0.1:7401", "200"),
+        ("localhost", "200"),
+        ("[::1]:7401", "200"),
+        ("example.net", "421"),
+        ("127.0.0.1.example.net:7401", "421"),
+        ("", "421"),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(it.broker.admin)
+            .await
+            .unwrap();
+        let request =
+            format!("GET /api/state HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{host}: {answer}");
+    }
 }

@@ -158,3 +158,19 @@ async fn a_relay_that_drains_gets_no_new_session() {
     assert_eq!(drain(false).await, 204);
     it.session((8, 9), "").await.unwrap().relay().await;
 }
+
+#[tokio::test]
+async fn what_is_not_there_is_an_error_as_all_others() {
+    let it = start("").await;
+    for client in [&it.public, &it.admin] {
+        let answer = client.call(Method::GET, "/nothing", None, None).await;
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, 404);
+        assert_eq!(answer.json()["error"]["kind"], "unknown-path");
+    }
+    let answer = it.public.call(Method::POST, "/health", None, None).await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.status, 405);
+    assert_eq!(answer.headers["allow"], "GET,HEAD");
+    assert_eq!(answer.json()["error"]["kind"], "wrong-method");
+}

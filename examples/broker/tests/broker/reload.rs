@@ -72,6 +72,30 @@ async fn a_setting_that_is_gone_is_lifted_and_one_that_stays_is_not_applied_agai
     assert_eq!(it.known(2).await["tier"], 5, "as the operator said later");
 }
 
+#[tokio::test]
+async fn a_revoked_peer_loses_its_session_and_a_revoked_relay_its_place() {
+    let it = start("sessions.ping_seconds = 0.1").await;
+    for number in [1, 2] {
+        it.register(number, json!({})).await;
+    }
+    let mut session = it.session((8, 9), "").await.unwrap();
+    session.relay().await;
+    let revoked = format!(
+        "sessions.ping_seconds = 0.1\nrevoked = ['{}', '{}']\n",
+        id(1),
+        id(8)
+    );
+    fs::write(&it.file, text(&it.folder, &revoked)).unwrap();
+    // It answers pings.
+    assert_eq!(session.next().await, serde_json::Value::Null);
+    let registry = &it.broker.app.registry;
+    assert!(!registry.is_relay(&id(1)) && registry.is_relay(&id(2)));
+
+    let it = it.restart(&revoked).await;
+    let registry = &it.broker.app.registry;
+    assert!(!registry.is_relay(&id(1)) && registry.is_relay(&id(2)));
+}
+
 #[test]
 fn what_is_wrong_is_said_in_one_line() {
     let folder = tempfile::TempDir::new().unwrap();
@@ -83,6 +107,11 @@ fn what_is_wrong_is_said_in_one_line() {
         ("sessions.ping_seconds = -1", "a number of seconds"),
         (&(relay(1) + "options = { capacity = 0 }\n"), "capacity"),
         (&(relay(1) + &relay(1)), "twice"),
+        (&(tier(1, 2) + &tier(1, 3)), "twice"),
+        (
+            "limits.connections = 9000000000000000000",
+            "limits.connections",
+        ),
         ("[[settings]]\nid = '01'\ncost = 99.0", "cost"),
     ] {
         let problem = problem(more);

@@ -172,3 +172,47 @@ async fn what_is_no_report_ends_a_session() {
     }
     until("the units are free", async || it.load(1).await == Some(0)).await;
 }
+
+/// Each ping is answered by a pong: if the peer does not read, they must not pile up.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_flood_of_pings_from_a_peer_that_does_not_read_takes_no_memory() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    const PINGS: usize = 48 * 1024 * 1024;
+    fn resident_bytes() -> usize {
+        let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: usize = status.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    }
+    let it = start("sessions.ping_seconds = 3600").await;
+    it.register(1, json!({})).await;
+    let mut session = it.session((8, 9), "").await.unwrap();
+    session.relay().await;
+    let tokio_tungstenite::MaybeTlsStream::Plain(stream) = session.socket.get_mut() else {
+        panic!("it is not encrypted");
+    };
+    let before = resident_bytes();
+    // The frame of a ping with 125 bytes, masked by zeros.
+    let ping = [&[0x89, 0x80 | 125, 0, 0, 0, 0][..], &[7; 125]].concat();
+    let pings = ping.repeat(1000);
+    for _ in 0..PINGS / pings.len() {
+        stream.write_all(&pings).await.unwrap();
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < PINGS / 2, "{grown} bytes for {PINGS}");
+    // Some were answered: it is a peer that is there.
+    assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+}
+
+#[tokio::test]
+async fn the_wait_for_a_relay_ends_when_the_peer_leaves() {
+    let it = start("sessions.per_peer = 1\nsessions.wait_seconds = 3600").await;
+    let mut waiting = it.session((8, 9), "").await.unwrap();
+    assert_eq!(it.session((8, 9), "").await.unwrap_err().0, 429);
+    waiting.socket.close(None).await.unwrap();
+    drop(waiting);
+    until("the seat is free", async || {
+        it.session((8, 9), "").await.is_ok()
+    })
+    .await;
+}
