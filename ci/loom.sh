@@ -13,14 +13,14 @@
 # with a single execution fails. At the end is a list of those explored in part.
 #
 #   ci/loom.sh                                 runs 1 and 2 at the bound that each
-#                                              model sets itself, for 15 seconds a
-#                                              model; run 3 for 5
+#                                              model sets itself, for 5 seconds a
+#                                              model; run 3 for 3
 #   ci/loom.sh --long [SECONDS [PREEMPTIONS]]  runs 1 and 2 at 3 preemptions, run 3
 #                                              at 2; each model for 60 seconds
 source "$(dirname "$0")/common.sh"
 
-limits=(RELAY_LOOM_SECONDS=8)
-epochs=(RELAY_LOOM_PREEMPTIONS=1 RELAY_LOOM_SECONDS=5)
+limits=(RELAY_LOOM_SECONDS=5)
+epochs=(RELAY_LOOM_PREEMPTIONS=1 RELAY_LOOM_SECONDS=3)
 if [[ ${1:-} == --long ]]; then
     seconds=${2:-60}
     limits=(RELAY_LOOM_PREEMPTIONS="${3:-3}" RELAY_LOOM_SECONDS="$seconds")

@@ -247,9 +247,9 @@
 //! - Expiry is checked in [ticks](RegistryBuilder::tick). With
 //!   [`Maintenance::Thread`], a relay is handed out for up to a tick after its
 //!   deadline, and for as long as that thread does not run.
-//! - A thread that stalls *inside* a call holds up the reuse of memory. If the relays that
-//!   are live, those that are gone and remembered, and the records that wait for that
-//!   thread are `2 n + max(n, 1024) + 1024` together, where `n` is
+//! - A thread that stalls *inside* a call, or gets no processor there, holds up the reuse of
+//!   memory. If the relays that are live, those that are gone and remembered, and the records
+//!   that wait for that thread are `2 n + max(n, 1024) + 1024` together, where `n` is
 //!   [`max_relays`](RegistryBuilder::max_relays), new relays are refused as
 //!   [`Backlogged`](RegisterError::Backlogged) until it continues. Look-ups and plain
 //!   renewals are not affected.

@@ -216,7 +216,8 @@ impl Registry {
     /// changed, but a learned relay may have been removed to make room, and a relay that
     /// [restarts](RegisterOptions::restarted) while it has leases was absent during the call. A
     /// renewal is never rejected as full. One that changes the announcement may be rejected as
-    /// [`Backlogged`](RegisterError::Backlogged) while a thread is stalled inside a call.
+    /// [`Backlogged`](RegisterError::Backlogged) while a thread is stalled inside a call, or gets no
+    /// processor there.
     ///
     /// # Concurrency and cost
     ///

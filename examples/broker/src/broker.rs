@@ -98,10 +98,11 @@ impl Broker {
         let grace = config.sessions.grace_seconds.get();
         _ = time::timeout(grace, app.sessions.wait()).await;
         app.ended.cancel();
-        app.sessions.wait().await;
+        // What is under way may take so long.
+        let longest = config.limits.request_seconds.get();
+        _ = time::timeout(longest, app.sessions.wait()).await;
         for listener in self.listeners {
-            // A request that is under way may take so long.
-            _ = time::timeout(config.limits.request_seconds.get(), listener).await;
+            _ = time::timeout(longest, listener).await;
         }
         app.registry.closed().await;
         if let Some(error) = app.registry.last_save_error() {
