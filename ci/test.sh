@@ -4,10 +4,10 @@
 # the registry without the DHT.
 #
 #   ci/test.sh [CASES]    proptest runs so many cases of each property instead of
-#                         512, twice those of a plain `cargo test`
+#                         256, as many as in a plain `cargo test`
 source "$(dirname "$0")/common.sh"
 
-export PROPTEST_CASES=${1:-512}
+export PROPTEST_CASES=${1:-256}
 run cargo test --all-features
 run cargo test --all-features --examples
 run cargo test --all-features --release --test threads
