@@ -86,10 +86,10 @@ mod tests {
     #[test]
     fn the_page_is_in_the_target_directory_or_beside_the_executable() {
         let path = |executable: &str| default_path(Path::new(executable));
-        let built = "/home/me/crate/target/release/examples/relay_world";
+        let built = "/built/crate/target/release/examples/relay_world";
         assert_eq!(
             path(built),
-            Path::new("/home/me/crate/target/relay_world.html")
+            Path::new("/built/crate/target/relay_world.html")
         );
         assert_eq!(
             path("/usr/bin/relay_world"),
