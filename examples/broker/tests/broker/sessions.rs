@@ -37,7 +37,7 @@ async fn a_peer_that_is_silent_frees_its_unit() {
     it.register(1, json!({})).await;
     let mut silent = it.session((8, 9), "").await.unwrap();
     silent.relay().await;
-    // It stays open, and nobody reads, so that pings are not answered.
+    // It stays open, but the test does not read, so that pings are not answered.
     until("the unit is free", async || it.load(1).await == Some(0)).await;
     assert_eq!(silent.next().await, Value::Null);
 }

@@ -87,10 +87,8 @@ impl Running {
         part: &str,
         body: Option<Value>,
     ) -> Answer {
-        let token = self.token(Role::Relay, id);
         let path = format!("/v1/relays/{id}{part}");
-        let answer = self.public.call(method, &path, Some(&token), body).await;
-        answer.expect("an answer")
+        self.call_as(Role::Relay, id, method, &path, body).await
     }
 
     /// Registers a relay with these options.
@@ -107,9 +105,20 @@ impl Running {
         part: &str,
         body: Option<Value>,
     ) -> Answer {
-        let token = self.token(Role::Peer, id);
         let path = format!("/v1/peers/{id}{part}");
-        let answer = self.public.call(method, &path, Some(&token), body).await;
+        self.call_as(Role::Peer, id, method, &path, body).await
+    }
+
+    async fn call_as(
+        &self,
+        role: Role,
+        id: NodeId,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let token = self.token(role, id);
+        let answer = self.public.call(method, path, Some(&token), body).await;
         answer.expect("an answer")
     }
 
