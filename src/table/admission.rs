@@ -387,3 +387,46 @@ impl Table {
         })
     }
 }
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use crate::events::EventLog;
+    use crate::sync::{epoch, yield_now};
+    use crate::table::snapshot::SelectionSettings;
+    use crate::time::Timeline;
+
+    /// The word once a placeholder was added and forgotten, of which the record is free again.
+    fn word_after_a_placeholder(table: &Table) -> (AdmissionState, u32) {
+        let id = NodeId::from([1; 32]);
+        let named = (&id, table.hash(&id));
+        let known = Placeholder::new(Circuit::CLOSED);
+        let index = {
+            let guard = epoch::pin();
+            assert_eq!(table.create_placeholder(named, known, &guard), Ok(()));
+            let record = table.find_known(named.1, &id, &guard).unwrap();
+            table.close_gone(record.observe()).unwrap().forget();
+            record.index
+        };
+        while table.awaiting_reclamation() > 0 {
+            // Threads of other tests hold the epoch back for a while.
+            yield_now();
+            table.reclaim();
+        }
+        (table.admission.read(), index)
+    }
+
+    /// A registration read the word after the first placeholder was forgotten. The second one, in
+    /// the same record, was of the id that it registered. The word was the same again, so the
+    /// registration did not look for another record: the id had two.
+    #[test]
+    fn two_placeholders_in_one_record_are_told_apart() {
+        let settings = SelectionSettings::FOR_TESTS;
+        let (timeline, events) = (Timeline::for_tests(), EventLog::for_tests());
+        let table = Table::new(1, settings, timeline, events).unwrap();
+        let (first, index) = word_after_a_placeholder(&table);
+        let (second, reused) = word_after_a_placeholder(&table);
+        assert_eq!(index, reused);
+        assert_ne!(first, second);
+    }
+}

@@ -27,11 +27,11 @@
 //!
 //! # Why the word never has an old value again
 //!
-//! A thread that changes the word is pinned from its load to its compare-and-swap. A record
-//! that is retired meanwhile is not reused for another id before that thread unpins. A relay
-//! that leaves and comes back reuses its record at once, but each time the generation is
-//! another. For an old value, one relay would have to leave and come back exactly 2,048
-//! times, or a multiple, during one such step of a thread.
+//! A step names a record with its generation. The generation is raised when a relay departs,
+//! when a record is withdrawn, and when a placeholder is forgotten. So a record that is reused,
+//! for the same id or another, enters under another name, also if it was the last one that the
+//! word named. For an old value, a record would have to enter and leave exactly 2,048 times, or
+//! a multiple, during one step of a thread.
 
 use crate::sync::{AtomicU64, Ordering, Padded};
 use crate::table::record::Handle;

@@ -153,6 +153,9 @@ impl<'g> Closing<'g> {
         let record = self.record();
         if self.is_counted {
             self.table.invalidate_handles(&record);
+        } else if self.last.word().is_placeholder() {
+            // It has not departed, which would have raised the generation.
+            record.record.end_generation();
         }
         let hash = self.table.hash(&record.identity());
         self.table
