@@ -88,8 +88,7 @@ run cargo doc --no-deps --all-features
 run env RUSTC_BOOTSTRAP=1 RUSTDOCFLAGS="$RUSTDOCFLAGS --cfg docsrs" \
     cargo doc --no-deps --all-features --target-dir "$target/api"
 # Links lead somewhere in a build without the DHT, and without test doubles, as well.
-run cargo doc --no-deps --no-default-features --target-dir "$target/lean-docs"
-run cargo doc --no-deps --target-dir "$target/lean-docs"
+run cargo doc --no-deps --no-default-features
+run cargo doc --no-deps
 # Public items may link to private ones only where those are documented, too.
-run cargo doc --no-deps --all-features --document-private-items \
-    --target-dir "$target/private-docs"
+run cargo doc --no-deps --all-features --document-private-items
