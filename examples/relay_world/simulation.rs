@@ -38,7 +38,7 @@ pub use peers::Views;
 use queue::{Micros, Queue, SECOND, seconds};
 use sessions::Sessions;
 use std::thread;
-pub use trace::{Decision, Sample, Trace};
+pub use trace::{Decision, PAIRS, Sample, Trace};
 pub use truth::Meter;
 use truth::TrueRelay;
 

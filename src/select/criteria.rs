@@ -298,19 +298,12 @@ mod tests {
     use crate::relay::Endpoint;
     use crate::sync::epoch;
     use crate::table::record::Announcement;
-    use crate::table::snapshot::SelectionSettings;
     use crate::table::{Beginning, Table};
     use std::num::NonZeroU32;
 
     /// Runs a test with a table that has a relay of one unit, and criteria that it meets.
     fn with_a_relay(test: impl FnOnce(&Table, Criteria<'_>, RecordRef<'_>)) {
-        let table = Table::new(
-            1,
-            SelectionSettings::FOR_TESTS,
-            crate::time::Timeline::for_tests(),
-            crate::events::EventLog::for_tests(),
-        )
-        .unwrap();
+        let table = Table::for_tests(1);
         let guard = epoch::pin();
         let id = NodeId::from([1; 32]);
         let endpoint = Endpoint::from_name("relay.example", 1).unwrap();

@@ -391,10 +391,7 @@ impl Table {
 #[cfg(all(test, not(relay_loom)))]
 mod tests {
     use super::*;
-    use crate::events::EventLog;
     use crate::sync::{epoch, yield_now};
-    use crate::table::snapshot::SelectionSettings;
-    use crate::time::Timeline;
 
     /// The word once a placeholder was added and forgotten, of which the record is free again.
     fn word_after_a_placeholder(table: &Table) -> (AdmissionState, u32) {
@@ -421,9 +418,7 @@ mod tests {
     /// registration did not look for another record: the id had two.
     #[test]
     fn two_placeholders_in_one_record_are_told_apart() {
-        let settings = SelectionSettings::FOR_TESTS;
-        let (timeline, events) = (Timeline::for_tests(), EventLog::for_tests());
-        let table = Table::new(1, settings, timeline, events).unwrap();
+        let table = Table::for_tests(1);
         let (first, index) = word_after_a_placeholder(&table);
         let (second, reused) = word_after_a_placeholder(&table);
         assert_eq!(index, reused);

@@ -171,6 +171,13 @@ impl Table {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn for_tests(max_relays: usize) -> Self {
+        let (watch, events) = (crate::time::Timeline::for_tests(), EventLog::for_tests());
+        let table = Self::new(max_relays, SelectionSettings::FOR_TESTS, watch, events);
+        table.expect("there is memory")
+    }
+
     pub(crate) fn max_relays(&self) -> usize {
         self.max_relays
     }

@@ -14,7 +14,6 @@ mod moves;
 use super::*;
 use crate::sync::{check, epoch, yield_point};
 use crate::table::record::{Announcement, Load, State};
-use crate::time::Timeline;
 use loom::thread;
 
 const LATER: Tick = Tick(10);
@@ -29,15 +28,7 @@ fn announcement(capacity: u32) -> Announcement {
 }
 
 fn table(max_relays: usize) -> Arc<Table> {
-    Arc::new(
-        Table::new(
-            max_relays,
-            SelectionSettings::FOR_TESTS,
-            Timeline::for_tests(),
-            crate::events::EventLog::for_tests(),
-        )
-        .expect("there is memory"),
-    )
+    Arc::new(Table::for_tests(max_relays))
 }
 
 /// What a registration does to the table.

@@ -177,9 +177,8 @@ mod tests {
     use super::*;
     use crate::relay::NodeId;
     use crate::table::record::Announcement;
-    use crate::table::snapshot::SelectionSettings;
     use crate::table::{Table, Units};
-    use crate::time::{Tick, Timeline};
+    use crate::time::Tick;
     use std::num::NonZeroU32;
     use std::sync::Weak;
     use std::sync::mpsc::channel;
@@ -188,13 +187,7 @@ mod tests {
 
     /// A table with one relay, what tells whether its announcement was dropped, and a unit.
     fn leased() -> (Table, Weak<str>, Units) {
-        let table = Table::new(
-            1,
-            SelectionSettings::FOR_TESTS,
-            Timeline::for_tests(),
-            crate::events::EventLog::for_tests(),
-        )
-        .unwrap();
+        let table = Table::for_tests(1);
         let (id, label) = (NodeId::from([1; 32]), Arc::from("rack 1"));
         let endpoint = std::net::SocketAddr::from(([192, 0, 2, 1], 4433)).into();
         let weak = Arc::downgrade(&label);

@@ -100,7 +100,7 @@ fn learned_relays_are_probed_anew_before_they_are_handed_out() {
     assert_eq!(second.learned_relays().len(), 3);
     assert!((1..=3).all(|n| second.is_relay(&node(n))));
 
-    // Where a probe fails, nobody is given the relay.
+    // Where probes fail, no relay is learned.
     prober.is_broken.store(true, Ordering::Relaxed);
     let second = restored(&machine, &save, prober.options());
     second.run_distribution();

@@ -1,8 +1,8 @@
 //! Measures the round trip from the broker to relays: the time of a TCP connection.
 //!
-//! Off unless the configuration says otherwise. A relay says itself where it listens, so whoever has a
-//! relay's token has the broker connect there: to any port of any address that
-//! `registry.address_policy` admits. And a relay that listens on UDP alone would count as failed.
+//! Off unless the configuration says otherwise. A relay says itself where it listens, and the broker
+//! connects there. So the holder of a relay's token can have it connect to any port of any address
+//! that `registry.address_policy` admits. And a relay that listens on UDP alone would count as failed.
 //! Names are not resolved: what a name stands for was not checked when the relay registered.
 
 use crate::app::App;

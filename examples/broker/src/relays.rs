@@ -83,6 +83,7 @@ async fn load(
     known(app.registry.report_load(&id, load))
 }
 
+/// What relays say of themselves, and the operator of them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Draining {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use relay_registry::{Explained, Verdict};
 
 use super::{Found, section};
-use crate::simulation::{Decision, Rule};
+use crate::simulation::{Decision, PAIRS, Rule};
 
 /// How many relays have a line.
 const LINES: usize = 8;
@@ -34,7 +34,7 @@ pub fn decision(found: &Found<'_>) -> Markup {
          score, which is the path times a penalty for the load. The lowest score is chosen; the others are worse. A half \
          is measured by this registry, published by the target, estimated from coordinates, or assumed. Of {} random pairs \
          this is the one in which the load made the greatest difference.{asked}",
-        decision.pairs,
+        PAIRS,
     );
     section(
         "decision",

@@ -129,10 +129,9 @@ impl Line {
 
     /// The relay that was almost full for most of the time, and its share of this time of all relays.
     fn fullest(&self) -> Option<(usize, f64)> {
-        let all: u64 = self.meters.iter().map(Meter::saturated).sum();
         let relays = self.meters.iter().map(Meter::saturated).enumerate();
         let (relay, most) = relays.max_by_key(|&(_, time)| time)?;
-        (most > 0).then(|| (relay, most as f64 / all as f64))
+        (most > 0).then(|| (relay, self.share_of(|it| it == relay)))
     }
 
     /// How much of the time that relays were almost full is that of the relays meant.

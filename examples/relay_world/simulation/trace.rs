@@ -10,8 +10,8 @@ use super::{Event, Simulation};
 
 /// How often the load is sampled, over the whole simulation.
 pub const SAMPLES: u64 = 120;
-/// Of how many pairs the decision is chosen that is explained.
-const PAIRS: usize = 200;
+/// Of so many random pairs the one is explained in which the load made the greatest difference.
+pub const PAIRS: usize = 200;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Trace {
@@ -37,8 +37,6 @@ pub struct Decision {
     pub home: usize,
     pub target: usize,
     pub explanation: Explanation,
-    /// Of how many random pairs this is the one in which the load made the greatest difference.
-    pub pairs: usize,
 }
 
 impl Trace {
@@ -102,7 +100,6 @@ impl Simulation<'_> {
             home,
             target,
             explanation,
-            pairs: PAIRS,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::errors::ApiError;
+use crate::relays::Draining;
 use crate::requests::{At, Body};
 use crate::tokens::Operator;
 use axum::Router;
@@ -24,12 +25,6 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 type Done = Result<StatusCode, ApiError>;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Draining {
-    draining: bool,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

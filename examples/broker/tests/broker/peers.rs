@@ -13,9 +13,7 @@ fn view(near: u8, far: u8) -> Option<Value> {
 #[tokio::test]
 async fn the_views_of_both_peers_decide() {
     let it = start("").await;
-    for number in [1, 2] {
-        it.register(number, json!({})).await;
-    }
+    it.register_two().await;
     assert_eq!(
         it.peer(Method::PUT, id(8), "", view(2, 1)).await.status,
         204
@@ -35,9 +33,7 @@ async fn the_views_of_both_peers_decide() {
 #[tokio::test]
 async fn a_home_is_the_nearest_to_its_peer_and_kept() {
     let it = start("sessions.view_every_seconds = 0").await;
-    for number in [1, 2] {
-        it.register(number, json!({})).await;
-    }
+    it.register_two().await;
     it.peer(Method::PUT, id(8), "", view(1, 2)).await;
     let home = it.peer(Method::GET, id(8), "/home", None).await.json();
     assert_eq!(home["node_id"], id(1).to_string());

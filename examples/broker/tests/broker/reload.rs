@@ -75,9 +75,7 @@ async fn a_setting_that_is_gone_is_lifted_and_one_that_stays_is_not_applied_agai
 #[tokio::test]
 async fn a_revoked_peer_loses_its_session_and_a_revoked_relay_its_place() {
     let it = start("sessions.ping_seconds = 0.1").await;
-    for number in [1, 2] {
-        it.register(number, json!({})).await;
-    }
+    it.register_two().await;
     let mut session = it.session((8, 9), "").await.unwrap();
     session.relay().await;
     let revoked = format!(

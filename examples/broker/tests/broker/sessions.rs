@@ -42,18 +42,23 @@ async fn a_peer_that_is_silent_frees_its_unit() {
     assert_eq!(silent.next().await, Value::Null);
 }
 
+/// The number of one of two relays, by its id.
+fn number_of(relay: &Value) -> u8 {
+    let numbers = [1, 2].into_iter();
+    let mut numbers = numbers.filter(|&number| *relay == id(number).to_string());
+    numbers.next().expect("one of the two")
+}
+
 #[tokio::test]
 async fn a_peer_whose_relay_failed_gets_another_one() {
     let it = start("sessions.wait_seconds = 0").await;
-    for number in [1, 2] {
-        it.register(number, json!({})).await;
-    }
+    it.register_two().await;
     let mut session = it.session((8, 9), "").await.unwrap();
     let first = session.relay().await;
     session.fail().await;
     let second = session.relay().await;
     assert_ne!(first, second);
-    let failed = if first == id(1).to_string() { 1 } else { 2 };
+    let failed = number_of(&first);
     assert_eq!(it.known(failed).await["circuit"], "open");
     assert_eq!(it.load(failed).await, Some(0));
 
@@ -70,19 +75,14 @@ async fn a_peer_whose_relay_failed_gets_another_one() {
 #[tokio::test]
 async fn a_peer_that_reports_many_failures_is_not_believed() {
     let it = start("sessions.failures_per_minute = 1\nsessions.max_tries = 2").await;
-    for number in [1, 2] {
-        it.register(number, json!({})).await;
-    }
+    it.register_two().await;
     let mut session = it.session((8, 9), "").await.unwrap();
     let first = session.relay().await;
     session.fail().await;
     let second = session.relay().await;
     session.fail().await;
     assert_eq!(session.next().await["error"]["kind"], "too-many-tries");
-    let circuit = async |relay: Value| {
-        let number = if relay == id(1).to_string() { 1 } else { 2 };
-        it.known(number).await["circuit"].clone()
-    };
+    let circuit = async |relay: Value| it.known(number_of(&relay)).await["circuit"].clone();
     assert_eq!(circuit(first).await, "open");
     assert_eq!(circuit(second).await, "closed");
 }

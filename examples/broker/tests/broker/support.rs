@@ -97,6 +97,13 @@ impl Running {
         self.relay(Method::PUT, id(number), "", Some(body)).await
     }
 
+    /// Registers relays 1 and 2, with no options.
+    pub async fn register_two(&self) {
+        for number in [1, 2] {
+            self.register(number, json!({})).await;
+        }
+    }
+
     /// A call of a peer, with its token.
     pub async fn peer(
         &self,
