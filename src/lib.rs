@@ -227,8 +227,9 @@
 //!   fewer than half of what the registry [learns](Registry::update_peer) are lies:
 //!   call `update_peer` equally often for each peer.
 //! - What is reported through a lease while its relay is gone is lost.
-//! - Up to `max_relays` gone relays are remembered, at least 1,024; the longest gone are
-//!   forgotten first. The failures of up to 65,536 forgotten relays are remembered. A
+//! - Up to `max_relays` gone relays are remembered, at least 1,024, and [a few
+//!   more](RegistryBuilder::return_grace) for a while; the longest gone are forgotten first, to
+//!   within a maintenance pass. The failures of up to 65,536 forgotten relays are remembered. A
 //!   relay with leases is remembered until its last lease ends.
 //! - A relay has up to 8 labels of 32 bytes, 8 further endpoints and 512 bytes of payload.
 //!   Local relays have up to 64 different labels together.

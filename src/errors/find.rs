@@ -74,7 +74,7 @@ impl Error for FindError {}
 #[non_exhaustive]
 pub struct Rejections {
     /// Unregistered or expired since the relays were last sorted. The next maintenance
-    /// pass drops them.
+    /// pass drops them. A relay that arrived since then, too, is dropped at once.
     pub departed: usize,
     /// All their units are taken, or fewer are free than the call
     /// [asks for](crate::FindOptions::units).

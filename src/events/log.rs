@@ -158,7 +158,19 @@ impl EventLog {
     /// To be held by a call that changes relays, so that it is dropped last.
     #[inline]
     pub(crate) fn wake_guard(&self) -> WakeGuard<'_> {
-        WakeGuard(self)
+        WakeGuard {
+            log: self,
+            are_finders_woken: true,
+        }
+    }
+
+    /// The same for a call by which no relay becomes eligible.
+    #[inline]
+    pub(crate) fn subscribers_guard(&self) -> WakeGuard<'_> {
+        WakeGuard {
+            log: self,
+            are_finders_woken: false,
+        }
     }
 
     /// No more events are appended. Not to be called while pinned, nor with a lock held.
@@ -277,12 +289,17 @@ impl Refusals {
 
 /// When it is dropped, it wakes what waits for a change. It is the first value that a public
 /// call holds, so that it is dropped when the thread is not pinned and holds no lock.
-pub(crate) struct WakeGuard<'a>(&'a EventLog);
+pub(crate) struct WakeGuard<'a> {
+    log: &'a EventLog,
+    are_finders_woken: bool,
+}
 
 impl Drop for WakeGuard<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.0.wake_if_due();
-        self.0.wake_finders();
+        self.log.wake_if_due();
+        if self.are_finders_woken {
+            self.log.wake_finders();
+        }
     }
 }

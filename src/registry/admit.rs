@@ -17,25 +17,25 @@ use crate::registry::reputation::{Resets, apply_outage_end, recheck_outage_end};
 use crate::registry::request::{AttemptError, Request};
 use crate::sync::epoch::Guard;
 use crate::table::record::{Announcement, Circuit, Lifecycle, Origin};
-use crate::table::{AdmitOutcome, Beginning, Closing, RecordRef, Staged};
+use crate::table::{AdmitOutcome, Before, Beginning, Closing, RecordRef, Staged};
 use crate::time::{Moment, Tick};
 
 impl Inner {
-    /// Admits a relay in a new record, if there is room. `replaced` is the record that it
-    /// had, if any.
+    /// Admits a relay in a new record, if there is room.
     pub(super) fn admit(
         &self,
         request: &Request<'_>,
         now: Moment,
         announcement: Announcement,
-        replaced: Option<&Closing<'_>>,
+        before: Before<'_, '_>,
         guard: &Guard,
     ) -> Result<(), AttemptError> {
         let (table, reputation) = (&self.relays.table, &self.relays.reputation);
+        let replaced = before.replaced();
         if !replaced.is_some_and(Closing::is_counted) {
             self.ensure_room(request, guard)?;
         }
-        let in_flight = self.expiry.in_flight();
+        let in_flight = table.in_flight(request.hash);
         let deadline = match request.resumed {
             Some(resumed) => resumed.deadline,
             None => self.future_deadline(now, announcement.ttl_nanos)?,
@@ -57,11 +57,11 @@ impl Inner {
             }
             None => reputation.restore(&record, request.id),
         }
-        staged.append();
+        let snapshot = staged.append();
         let pending = record.begin_pending();
-        match staged.admit(replaced) {
+        match staged.admit(before) {
             AdmitOutcome::Admitted => {
-                record.refresh(true);
+                record.refresh_in(&snapshot, true);
                 if replaced.is_some() || record.circuit() != Circuit::CLOSED {
                     self.catch_up(&record, resets, now.tick);
                 }
@@ -76,7 +76,7 @@ impl Inner {
                 }
                 Ok(())
             }
-            AdmitOutcome::AlreadyPresent | AdmitOutcome::Full => Err(AttemptError::Conflict),
+            AdmitOutcome::AlreadyPresent | AdmitOutcome::NoPlace => Err(AttemptError::Conflict),
         }
     }
 
@@ -140,12 +140,12 @@ impl Inner {
         guard: &Guard,
     ) -> Result<(), AttemptError> {
         let relays = &self.relays;
-        while let Some(full) = relays.table.full_without(request.id, guard) {
+        let named = (request.id, request.hash);
+        while let Some(full) = relays.table.full_without(named, guard) {
             self.expiry.expire_due(relays, relays.timeline.tick());
             relays.table.help_departures(guard);
-            // The admission word is unchanged, so the table was full when nothing due or departing
-            // was left.
-            if relays.table.full_without(request.id, guard) == Some(full) {
+            // No place came or went, so the table was full when nothing due or departing was left.
+            if relays.table.full_without(named, guard) == Some(full) {
                 if request.origin == Origin::Local && self.evict_learned(guard) {
                     continue;
                 }

@@ -276,7 +276,9 @@ impl RegistryBuilder {
     /// Any length is accepted; with zero, no relay is remembered. As many gone relays are
     /// remembered as relays may be registered, and at least 1,024. Beyond that, those that
     /// left first are forgotten, by the next maintenance pass; with [`Maintenance::Manual`]
-    /// also by registrations and departures. Relays that are learned from a DHT have no
+    /// also by each 16th relay that a thread registers, and by each 64th that it has depart. So
+    /// there may be up to 64 more for each thread. Those that left between two of these are
+    /// forgotten in any order. Relays that are learned from a DHT have no
     /// grace. Leases that are held count against a relay in any case, however late it
     /// returns.
     pub fn return_grace(mut self, grace: Duration) -> Self {

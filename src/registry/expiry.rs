@@ -11,12 +11,11 @@
 //! The thread that holds the schedule makes sweeps. Registrations look at it only if it is
 //! free; [`maintain`](crate::Registry::maintain) and [`stats`](crate::Registry::stats) wait.
 //!
-//! A sweep declares its tick swept by a `fetch_max` with release. A registration counts
-//! itself as in flight by a read-modify-write before it reads the tick for its deadline, and
-//! a sweep reads that count by one. So if the count is zero, each deadline up to the tick is
-//! in the inbox.
+//! A sweep declares its tick swept by a `fetch_max` with release, unless a deadline is
+//! [in flight](crate::table::Table::in_flight).
 
 use crate::footprint::Footprint;
+use crate::registry::counters::Occasion;
 use crate::registry::forgetting::{self, GoneQueue};
 use crate::registry::relays::Relays;
 use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering, Padded, epoch};
@@ -25,17 +24,17 @@ use crate::table::{Closing, Departure, LiveRecord};
 use crate::time::Tick;
 use crate::wheel::Wheel;
 
-/// Without a maintenance thread, one registration or departure in about so many drains the
-/// inbox.
-const DRAIN_EVERY: usize = 64;
+/// Without a maintenance thread, one departure in so many of a thread drains the inbox.
+const DRAIN_EVERY: u64 = 64;
+
+/// A thread that drains the inbox is pinned for so many records at a time.
+const PINNED_AT_ONCE: usize = 16;
 
 /// Which records may be due, and how far the registry has got with that.
 pub(crate) struct Expiry {
     schedule: Mutex<Schedule>,
     /// All that was due at this tick has departed.
     swept: Padded<AtomicU64>,
-    /// Registrations under way whose deadline may not be in the inbox yet.
-    in_flight: Padded<AtomicU32>,
     /// Where the next search for an expired relay begins.
     search_start: AtomicU32,
 }
@@ -46,17 +45,6 @@ pub(crate) struct Schedule {
     gone_queue: GoneQueue,
 }
 
-/// Keeps sweeps from being declared complete while a deadline is on its way to the inbox.
-pub(super) struct InFlight<'a>(&'a AtomicU32);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        // Release: a sweep that counts after this sees the deadline in the inbox. Acquire is not
-        // needed here.
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 impl Expiry {
     pub(super) fn new() -> Self {
         Self {
@@ -65,7 +53,6 @@ impl Expiry {
                 gone_queue: GoneQueue::default(),
             }),
             swept: Padded(AtomicU64::default()),
-            in_flight: Padded(AtomicU32::default()),
             search_start: AtomicU32::default(),
         }
     }
@@ -88,29 +75,11 @@ impl Expiry {
         Tick(self.swept.load(Ordering::Acquire))
     }
 
-    /// To be held from before the tick is read for a deadline until the record is in the
-    /// inbox.
-    pub(super) fn in_flight(&self) -> InFlight<'_> {
-        // Acquire: if a sweep has counted before this, this thread sees the tick of that sweep.
-        // Release is not needed here.
-        self.in_flight.fetch_add(1, Ordering::AcqRel);
-        InFlight(&self.in_flight)
-    }
-
-    /// Whether the inbox has every deadline up to the current tick by now: a registration
-    /// that begins later sees that tick.
-    fn none_in_flight(&self) -> bool {
-        // A read-modify-write, so that it and those of registrations have one order. Acquire:
-        // sees the deadlines of those that ended before. Release: those that begin after see
-        // the tick that this thread read.
-        self.in_flight.fetch_add(0, Ordering::AcqRel) == 0
-    }
-
     /// Makes all that is due at `tick` depart; how many did.
     pub(super) fn sweep(&self, relays: &Relays, schedule: &mut Schedule, tick: Tick) -> usize {
         // If this thread was preempted, another one may have swept a later tick.
         let tick = tick.max(schedule.wheel.now());
-        let none_in_flight = self.none_in_flight();
+        let none_in_flight = relays.table.none_in_flight();
         let mut expired = 0;
         self.drain_inbox(relays, schedule, tick, &mut expired);
         let visit = |index| self.visit(relays, index, tick, &mut expired);
@@ -201,11 +170,7 @@ impl Expiry {
                 closing.remember_until(until, lapsed);
                 self.drain_occasionally(relays);
             }
-            _ => {
-                let record = closing.record();
-                closing.keep();
-                forgetting::forget_unless_needed(relays, record, now, true);
-            }
+            _ => forgetting::forget_or_keep(relays, closing, now),
         }
     }
 
@@ -242,15 +207,11 @@ impl Expiry {
             .store(found.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Without a maintenance thread, drains the inbox now and then, so that no call pays for
-    /// many records, and forgets relays if too many are remembered.
-    pub(super) fn drain_occasionally(&self, relays: &Relays) {
-        if relays.timeline.has_thread() {
-            return;
-        }
-        let is_time = |count: usize| count % DRAIN_EVERY == 0;
-        let table = &relays.table;
-        if table.is_to_forget() || is_time(table.remembered()) || is_time(table.estimate()) {
+    /// After a departure: without a maintenance thread, drains the inbox now and then, so that no
+    /// call pays for many records.
+    fn drain_occasionally(&self, relays: &Relays) {
+        let has_thread = relays.timeline.has_thread();
+        if !has_thread && relays.counters.is_nth(DRAIN_EVERY, Occasion::Departure) {
             self.forget_excess(relays);
         }
     }
@@ -290,11 +251,15 @@ impl Expiry {
         let mut queued = Vec::new();
         relays.table.drain_inbox(|index| queued.push(index));
         // Those pushed last come out first.
-        for index in queued.into_iter().rev() {
-            schedule.enqueue_gone(relays, index);
-            match self.visit(relays, index, tick, expired) {
-                Some(deadline) => schedule.wheel.schedule(index, deadline),
-                None => schedule.wheel.cancel(index),
+        for some in queued.rchunks(PINNED_AT_ONCE) {
+            // Around the pins of the steps below, which cost less then.
+            let _guard = epoch::pin();
+            for &index in some.iter().rev() {
+                schedule.enqueue_gone(relays, index);
+                match self.visit(relays, index, tick, expired) {
+                    Some(deadline) => schedule.wheel.schedule(index, deadline),
+                    None => schedule.wheel.cancel(index),
+                }
             }
         }
     }

@@ -27,7 +27,7 @@ impl Inner {
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
-        self.calls.count_find();
+        self.relays.counters.count_find();
         self.look_for_relay(target, options, Refusal::Counts)
     }
 
@@ -74,7 +74,7 @@ impl Inner {
     }
 
     pub(super) fn find_relays(&self, target: &NodeId, options: &FindOptions) -> Vec<RelayInfo> {
-        self.calls.count_find();
+        self.relays.counters.count_find();
         let now = self.relays.present();
         let describe = |candidate: &Candidate<'_>| self.relays.describe_candidate(candidate, now);
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
@@ -83,7 +83,7 @@ impl Inner {
                 let best = search.best_of(options.max_results);
                 // A call for no relay at all is not refused.
                 if best.is_empty() && options.max_results > 0 {
-                    self.calls.count_refusal(&search.rejections());
+                    self.relays.counters.count_refusal(&search.rejections());
                 }
                 best.iter().map(describe).collect()
             });
@@ -98,7 +98,7 @@ impl Inner {
         target: &NodeId,
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
-        self.calls.count_reservation();
+        self.relays.counters.count_reservation();
         self.look_for_lease(target, options, Refusal::Counts)
     }
 
@@ -367,7 +367,7 @@ impl Inner {
         self.link.notify_miss();
         let rejections = search.rejections();
         if refusal == Refusal::Counts {
-            self.calls.count_refusal(&rejections);
+            self.relays.counters.count_refusal(&rejections);
         }
         FindError::NoRelaysAvailable { rejections }
     }

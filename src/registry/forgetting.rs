@@ -3,7 +3,7 @@
 use crate::footprint::Footprint;
 use crate::registry::relays::Relays;
 use crate::table::record::{Announcement, Handle, Origin};
-use crate::table::{ObservedRecord, RecordRef};
+use crate::table::{Closing, ObservedRecord, RecordRef};
 use crate::time::Tick;
 use std::collections::VecDeque;
 
@@ -97,6 +97,19 @@ pub(super) fn forget_unless_needed(
         relays.reputation.save(&record);
         closing.forget();
         return None;
+    }
+}
+
+/// Forgets a record that has just departed, unless it has leases or operator settings.
+pub(super) fn forget_or_keep(relays: &Relays, closing: Closing<'_>, tick: Tick) {
+    let record = closing.record();
+    if reasons_to_keep(&record, tick).are_any {
+        closing.keep();
+        // A reason may have ended before the record was kept.
+        forget_unless_needed(relays, record, tick, true);
+    } else {
+        relays.reputation.save(&record);
+        closing.forget();
     }
 }
 

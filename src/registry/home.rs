@@ -9,7 +9,7 @@ use crate::sync::epoch;
 
 impl Inner {
     pub(super) fn find_home_relay(&self, options: &FindOptions) -> Result<RelayInfo, FindError> {
-        self.calls.count_find();
+        self.relays.counters.count_find();
         let now = self.relays.present();
         let (guard, snapshot) = (epoch::pin(), self.relays.publication().load());
         let settings = &self.relays.settings;

@@ -4,7 +4,6 @@
 //! them. The files that implement operations on [`Inner`] put the components together; no
 //! component names any of those files, nor `Inner`.
 
-use crate::registry::call_counts::CallCounts;
 use crate::registry::coordinates::Coordinates;
 use crate::registry::dht_bridge::DhtLink;
 use crate::registry::distinct_labels::DistinctLabels;
@@ -28,7 +27,6 @@ pub(crate) struct Inner {
     pub(super) labels: DistinctLabels,
     pub(super) endpoint_owners: EndpointOwners,
     pub(super) peers: Peers,
-    pub(super) calls: CallCounts,
     /// To the facade for metrics.
     pub(super) exporter: Exporter,
     pub(super) sources: Sources,
@@ -48,7 +46,6 @@ impl Inner {
             labels: DistinctLabels::default(),
             endpoint_owners,
             peers,
-            calls: CallCounts::default(),
             exporter,
             sources: Sources::default(),
             link,

@@ -6,12 +6,16 @@
 //! sweep a full table, and without a maintenance thread they merge arrivals that grow out of
 //! proportion.
 
+use crate::registry::counters::Occasion;
 use crate::registry::inner::Inner;
 use crate::registry::relays::Relays;
 use crate::registry::sorter;
 use crate::table::free_deferred;
 use crate::table::snapshot::Backlog;
 use crate::time::Tick;
+
+/// A thread tidies up after each so many arrivals.
+const TIDY_EVERY: u64 = 16;
 
 /// What one maintenance pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -109,13 +113,21 @@ impl Inner {
         self.sorter.sort(&self.relays, &self.coordinates)
     }
 
-    /// After an arrival: has the arrivals merged when they are many. Returns
-    /// whether the maintenance thread should look at them now.
+    /// After an arrival, now and then: has the arrivals merged when they are many, and without a
+    /// maintenance thread drains the inbox and forgets relays if too many are remembered. Returns
+    /// whether the maintenance thread should look at the arrivals now.
     #[inline(always)]
     pub(super) fn merge_if_due(&self) -> bool {
+        self.relays.counters.is_nth(TIDY_EVERY, Occasion::Arrival) && self.tidy()
+    }
+
+    #[cold]
+    fn tidy(&self) -> bool {
         let relays = &self.relays;
         let has_thread = relays.timeline.has_thread();
-        self.expiry.drain_occasionally(relays);
+        if !has_thread {
+            self.expiry.forget_excess(relays);
+        }
         match sorter::backlog(relays) {
             Backlog::Light => false,
             Backlog::Due | Backlog::Heavy if has_thread => self.sorter.may_sort_again(),

@@ -63,8 +63,9 @@ use crate::events::Latch;
 use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::select::{Explanation, FindOptions, PeerView};
 use crate::sync::Arc;
+use crate::table::Hash;
 use crate::table::record::Failure;
-use crate::time::Clock;
+use crate::time::{Clock, Moment};
 use dht_bridge::DhtHandle;
 use inner::Inner;
 use maintenance_thread::MaintenanceThreads;
@@ -242,20 +243,24 @@ impl Registry {
         options: &RegisterOptions,
     ) -> Result<Registration, RegisterError> {
         let endpoint = endpoint.into();
-        if self.inner().renew_unchanged(&id, &endpoint, options) {
+        let relays = &self.inner().relays;
+        let named = relays.named(&id);
+        let now = relays.timeline.advance();
+        if self.inner().renew_unchanged(named, &endpoint, options, now) {
             return Ok(Registration::Renewed);
         }
-        self.register_slow_path(&id, &endpoint, options)
+        self.register_slow_path(named, &endpoint, options, now)
     }
 
     #[inline(never)]
     fn register_slow_path(
         &self,
-        id: &NodeId,
+        named: (&NodeId, Hash),
         endpoint: &Endpoint,
         options: &RegisterOptions,
+        now: Moment,
     ) -> Result<Registration, RegisterError> {
-        let registration = self.inner().register(id, endpoint, options)?;
+        let registration = self.inner().register(named, endpoint, options, now)?;
         self.merge_after(registration);
         Ok(registration)
     }

@@ -9,7 +9,7 @@ mod resets;
 use super::{FindOptions, Registration, Registry, RegistryBuilder};
 use crate::errors::LeaseError;
 use crate::registry::Maintenance;
-use crate::relay::{Endpoint, NodeId, RegisterOptions};
+use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::sync::{check, epoch, yield_point};
 use crate::table::RecordRef;
 use crate::time::{ManualClock, Tick};
@@ -304,6 +304,51 @@ fn a_ban_that_is_there_already_beside_forgetting_holds() {
         sweeping.join().unwrap();
         assert_eq!(register(&registry, 1), Ok(Registration::New));
         assert!(registry.relay(&id(1)).unwrap().is_banned());
+    });
+}
+
+/// A setting of a relay that is forgotten as soon as it leaves, by the thread that has it leave.
+fn holds_beside_leaving(set: fn(&Registry), holds: fn(&RelayInfo) -> bool) {
+    check(1, move || {
+        let registry = builder().1.return_grace(Duration::ZERO).build();
+        let registry = registry.expect("valid settings");
+        register(&registry, 1).unwrap();
+        let (one, other) = (registry.clone(), registry.clone());
+        let leave = move || assert!(one.unregister(&id(1)));
+        at_once(move || set(&other), leave);
+        assert!(is_known(&registry), "it is kept");
+        assert_eq!(register(&registry, 1), Ok(Registration::New));
+        assert!(holds(&registry.relay(&id(1)).unwrap()));
+    });
+}
+
+#[test]
+fn draining_beside_a_departure_without_grace_holds() {
+    let drain = |registry: &Registry| assert_eq!(registry.set_draining(&id(1), true), Ok(()));
+    holds_beside_leaving(drain, |relay| relay.is_draining());
+}
+
+#[test]
+fn a_ban_beside_a_departure_without_grace_holds() {
+    let ban = |registry: &Registry| assert_eq!(registry.ban(&id(1), TTL / 2), Ok(()));
+    holds_beside_leaving(ban, |relay| relay.is_banned());
+}
+
+/// The last lease is released beside a departure without grace: no record is left.
+#[test]
+fn a_release_beside_a_departure_without_grace_leaves_no_record() {
+    check(1, || {
+        let (clock, builder) = builder();
+        let registry = builder.return_grace(Duration::ZERO).build();
+        let registry = registry.expect("valid settings");
+        register(&registry, 1).unwrap();
+        let lease = registry.lease(&id(1)).unwrap();
+        let leaving = registry.clone();
+        let leave = move || assert!(leaving.unregister(&id(1)));
+        at_once(move || drop(lease), leave);
+        clock.advance(TTL);
+        sweep(&registry);
+        assert!(!is_known(&registry));
     });
 }
 

@@ -10,22 +10,26 @@ use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch::Guard;
 use crate::sync::yield_now;
 use crate::table::record::{Announcement, Origin, State};
+use crate::table::{Before, Hash};
 use crate::time::Moment;
 
 /// How often a registration helps to reclaim before it gives up.
 const MAX_ATTEMPTS: usize = 256;
 
 impl Inner {
-    /// Registers a relay, or renews it where the request changes what it announced.
+    /// Registers a relay, or renews it where the request changes what it announced. The clock was
+    /// read at `now`.
     pub(super) fn register(
         &self,
-        id: &NodeId,
+        named: (&NodeId, Hash),
         endpoint: &Endpoint,
         options: &RegisterOptions,
+        now: Moment,
     ) -> Result<Registration, RegisterError> {
         let _wakes = self.relays.wake_guard();
-        let outcome = self.try_register_local(id, endpoint, options, false, TimeSource::Clock);
-        self.conclude_registration(id, &outcome);
+        let time = TimeSource::Clock(now);
+        let outcome = self.try_register_local(named, endpoint, options, false, time);
+        self.conclude_registration(named.0, &outcome);
         outcome
     }
 
@@ -33,7 +37,7 @@ impl Inner {
     /// [concludes](Self::conclude_registration) it, and wakes what waits for a relay.
     pub(super) fn try_register_local(
         &self,
-        id: &NodeId,
+        (id, hash): (&NodeId, Hash),
         endpoint: &Endpoint,
         options: &RegisterOptions,
         is_whole: bool,
@@ -47,7 +51,7 @@ impl Inner {
         };
         let request = Request {
             id,
-            hash: relays.table.hash(id),
+            hash,
             endpoint,
             options,
             rtt_seed,
@@ -81,16 +85,15 @@ impl Inner {
     ) -> Result<Registration, RegisterError> {
         let relays = &self.relays;
         let mut attempts_left = MAX_ATTEMPTS;
-        let mut reading = None;
+        let mut now = time.first(&relays.timeline);
         loop {
-            // The clock is the embedder's: it is not called while pinned, nor after
-            // anything has changed for which this call would have to be repeated.
-            let now = reading.take().unwrap_or_else(|| time.now(&relays.timeline));
             // Nothing is pinned afterwards: a thread that helps must not be.
             match self.attempt(request, now) {
                 Ok(registration) => return Ok(registration),
                 Err(AttemptError::Conflict) => {}
-                Err(AttemptError::LearnedRemoved) => reading = Some(now),
+                // The clock is the embedder's: it is not called while pinned, nor after
+                // anything has changed for which this call would have to be repeated.
+                Err(AttemptError::LearnedRemoved) => continue,
                 Err(AttemptError::Busy) => yield_now(),
                 Err(AttemptError::Rejected(error)) => return Err(error),
                 Err(AttemptError::Exhausted) if attempts_left == 0 => {
@@ -110,6 +113,7 @@ impl Inner {
                     attempts_left -= 1;
                 }
             }
+            now = time.again(&relays.timeline);
         }
     }
 
@@ -131,14 +135,17 @@ impl Inner {
         guard: &Guard,
     ) -> Result<Registration, AttemptError> {
         let relays = &self.relays;
-        let found = relays.table.find_known(request.hash, request.id, guard);
-        let Some(record) = found else {
-            let ttl = relays.settings.ttl;
-            let registered_at = request.resumed.map_or(now.nanos, |it| it.registered_at);
-            let announcement = announcement::first(request, registered_at, ttl);
-            self.link.check_publishable(request.id, &announcement)?;
-            self.admit(request, now, announcement, None, guard)?;
-            return Ok(Registration::New);
+        let table = &relays.table;
+        let record = match table.find_known_or_absence(request.hash, request.id, guard) {
+            Ok(record) => record,
+            Err(absence) => {
+                let ttl = relays.settings.ttl;
+                let registered_at = request.resumed.map_or(now.nanos, |it| it.registered_at);
+                let announcement = announcement::first(request, registered_at, ttl);
+                self.link.check_publishable(request.id, &announcement)?;
+                self.admit(request, now, announcement, Before::None(absence), guard)?;
+                return Ok(Registration::New);
+            }
         };
         let record = record.observe();
         if let Some(live) = record.live() {

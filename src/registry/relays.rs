@@ -9,7 +9,7 @@ use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, yield_now};
 use crate::table::record::{RttUpdate, State};
 use crate::table::snapshot::Publication;
-use crate::table::{LiveRecord, ObservedRecord, RecordRef, Table};
+use crate::table::{Hash, LiveRecord, ObservedRecord, RecordRef, Table};
 use crate::time::{Tick, Timeline};
 use crate::trace::RegistryTrace;
 use std::convert::Infallible;
@@ -56,6 +56,14 @@ impl Relays {
     /// The snapshots that finds search.
     pub(super) fn publication(&self) -> &Publication {
         self.table.publication()
+    }
+
+    /// An id with its hash, whose bucket is prefetched.
+    #[inline(always)]
+    pub(super) fn named<'a>(&self, id: &'a NodeId) -> (&'a NodeId, Hash) {
+        let hash = self.table.hash(id);
+        self.table.prefetch(hash);
+        (id, hash)
     }
 
     /// The record of `id`, if it is live at `now`.

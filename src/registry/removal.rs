@@ -16,7 +16,7 @@ use crate::time::Tick;
 impl Inner {
     /// Removes a relay, learned or local; false if it is not live.
     pub(super) fn unregister(&self, id: &NodeId) -> bool {
-        let _wakes = self.relays.wake_guard();
+        let _wakes = self.relays.events().subscribers_guard();
         let left = self.remove_live(id, self.relays.present(), |_| true);
         self.conclude_departure(id, left)
     }

@@ -34,7 +34,7 @@ use crate::registry::request::{AttemptError, Registration, Request};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::sync::epoch;
 use crate::table::record::{Announcement, Lifecycle, Origin};
-use crate::table::{LiveRecord, RecordRef};
+use crate::table::{Hash, LiveRecord, RecordRef};
 use crate::time::{Moment, Tick};
 
 impl Inner {
@@ -44,52 +44,54 @@ impl Inner {
     /// The announcement was checked when it came, so there is nothing to check.
     pub(super) fn renew_unchanged(
         &self,
-        id: &NodeId,
+        named: (&NodeId, Hash),
         endpoint: &Endpoint,
         options: &RegisterOptions,
-    ) -> bool {
-        let is_renewed = self.postpone_unchanged(id, endpoint, options);
-        if is_renewed {
-            self.relays.counters.count_renewal();
-            self.link.notify_change(id);
-        }
-        is_renewed
-    }
-
-    #[inline(always)]
-    fn postpone_unchanged(
-        &self,
-        id: &NodeId,
-        endpoint: &Endpoint,
-        options: &RegisterOptions,
+        now: Moment,
     ) -> bool {
         if options.latency.is_some() || options.restarted {
             return false;
         }
-        // The clock is the embedder's: it is not called while pinned.
-        let now = self.relays.timeline.advance();
-        self.postpone(id, now, |current| !is_changed(current, endpoint, options))
+        let is_unchanged = |current: &Announcement| !is_changed(current, endpoint, options);
+        let is_renewed = self.postpone(named, now, is_unchanged);
+        if is_renewed {
+            self.relays.counters.count_renewal();
+            self.link.notify_change(named.0);
+        }
+        is_renewed
     }
 
     /// Renews a relay that is registered here, without changing what it announced.
     pub(super) fn renew_by_id(&self, id: &NodeId) -> bool {
-        self.renew_by_id_at(id, self.relays.timeline.advance())
+        let named = self.relays.named(id);
+        let now = self.relays.timeline.advance();
+        self.renew_named(named, now)
     }
 
     pub(super) fn renew_by_id_at(&self, id: &NodeId, now: Moment) -> bool {
-        let is_renewed = self.postpone(id, now, |_| true);
+        self.renew_named(self.relays.named(id), now)
+    }
+
+    #[inline(always)]
+    fn renew_named(&self, named: (&NodeId, Hash), now: Moment) -> bool {
+        let is_renewed = self.postpone(named, now, |_| true);
         if is_renewed {
             self.relays.counters.count_renewal();
-            self.link.notify_change(id);
+            self.link.notify_change(named.0);
         }
         is_renewed
     }
 
     /// Moves the deadline of a local relay, if `accept` returns true for its announcement.
     #[inline(always)]
-    fn postpone(&self, id: &NodeId, now: Moment, accept: impl Fn(&Announcement) -> bool) -> bool {
+    fn postpone(
+        &self,
+        (id, hash): (&NodeId, Hash),
+        now: Moment,
+        accept: impl Fn(&Announcement) -> bool,
+    ) -> bool {
         let guard = epoch::pin();
-        let Some(record) = self.relays.table.find_to_renew(id, &guard) else {
+        let Some(record) = self.relays.table.find_to_renew(hash, id, &guard) else {
             return false;
         };
         let Some(record) = record.observe_live() else {
@@ -204,7 +206,7 @@ impl Inner {
     ) -> Result<(), AttemptError> {
         let word = record.word();
         let is_sooner = deadline < word.deadline();
-        let _in_flight = is_sooner.then(|| self.expiry.in_flight());
+        let _in_flight = is_sooner.then(|| self.relays.table.in_flight(request.hash));
         let tick = self.relays.timeline.tick();
         let in_time = word.is_live_at(tick) && deadline > tick;
         // With a higher capacity the relay may have room from here on.

@@ -69,16 +69,24 @@ pub(super) struct Resumed {
 /// Where a registration has the time from.
 #[derive(Clone, Copy)]
 pub(super) enum TimeSource {
-    /// The clock, which is the embedder's code: the caller holds no lock.
-    Clock,
+    /// The clock, which is the embedder's code: the caller holds no lock. It has been read once.
+    Clock(Moment),
     /// A reading that was made before the caller took a lock.
     Reading(Moment),
 }
 
 impl TimeSource {
-    pub(super) fn now(self, timeline: &Timeline) -> Moment {
+    /// For the first attempt.
+    pub(super) fn first(self, timeline: &Timeline) -> Moment {
         match self {
-            Self::Clock => timeline.advance(),
+            Self::Clock(read) | Self::Reading(read) => timeline.no_earlier_than(read),
+        }
+    }
+
+    /// For another attempt.
+    pub(super) fn again(self, timeline: &Timeline) -> Moment {
+        match self {
+            Self::Clock(_) => timeline.advance(),
             Self::Reading(read) => timeline.no_earlier_than(read),
         }
     }
@@ -86,7 +94,7 @@ impl TimeSource {
     /// The tick: with [`Clock`](Self::Clock), that is one load if a thread raises it.
     pub(super) fn present(self, timeline: &Timeline) -> Tick {
         match self {
-            Self::Clock => timeline.present(),
+            Self::Clock(_) => timeline.present(),
             Self::Reading(_) => timeline.tick(),
         }
     }

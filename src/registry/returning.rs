@@ -20,7 +20,7 @@ use crate::registry::inner::Inner;
 use crate::registry::reputation::{apply_outage_end, recheck_outage_end};
 use crate::registry::request::{AttemptError, Registration, Request};
 use crate::table::record::{Announcement, Origin};
-use crate::table::{Closing, LiveRecord, ObservedRecord};
+use crate::table::{Before, Closing, LiveRecord, ObservedRecord};
 use crate::time::Moment;
 
 impl Inner {
@@ -84,7 +84,7 @@ impl Inner {
     ) -> Result<(), AttemptError> {
         let guard = record.guard();
         self.ensure_room(request, guard)?;
-        let in_flight = self.expiry.in_flight();
+        let in_flight = self.relays.table.in_flight(request.hash);
         let deadline = self.future_deadline(now, announcement.ttl_nanos)?;
         let loses_load = request.options.restarted || !is_remembered;
         let registered_at = announcement.registered_at;
@@ -105,12 +105,12 @@ impl Inner {
             self.relays.seed_rtt(&record, now.nanos, seed);
         }
         apply_outage_end(&record, is_remembered);
-        returning.append();
+        let snapshot = returning.append();
         let pending = record.begin_pending();
         if !returning.admit() {
             return Err(AttemptError::Conflict);
         }
-        record.refresh(true);
+        record.refresh_in(&snapshot, true);
         recheck_outage_end(&record);
         drop((pending, in_flight));
         record.publish_joined(registered_at, is_remembered);
@@ -151,7 +151,8 @@ impl Inner {
         before.touch_load();
         let guard = before.guard();
         let entered = loop {
-            match self.admit(request, now, announcement.clone(), Some(&closing), guard) {
+            let before = Before::Record(&closing);
+            match self.admit(request, now, announcement.clone(), before, guard) {
                 // Another relay was admitted meanwhile.
                 Err(AttemptError::Conflict)
                     if self.future_deadline(now, announcement.ttl_nanos).is_ok() => {}

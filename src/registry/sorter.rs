@@ -123,5 +123,5 @@ impl Sorter {
 
 /// How many arrivals there are, in proportion to the relays registered.
 pub(super) fn backlog(relays: &Relays) -> Backlog {
-    relays.publication().backlog(relays.table.estimate())
+    relays.publication().backlog(|| relays.table.estimate())
 }

@@ -53,7 +53,7 @@ impl Registry {
         options: &FindOptions,
     ) -> Result<RelayInfo, FindError> {
         let inner = self.inner();
-        inner.calls.count_find();
+        inner.relays.counters.count_find();
         let look = || inner.look_for_relay(target, options, Refusal::IsNoOutcome);
         inner.wait_until_found(look).await
     }
@@ -92,7 +92,7 @@ impl Registry {
         options: &FindOptions,
     ) -> Result<Lease, FindError> {
         let inner = self.inner();
-        inner.calls.count_reservation();
+        inner.relays.counters.count_reservation();
         let look = || inner.look_for_lease(target, options, Refusal::IsNoOutcome);
         inner.wait_until_found(look).await
     }
@@ -106,7 +106,7 @@ impl Inner {
         options: &FindOptions,
         longest: Duration,
     ) -> Result<RelayInfo, FindError> {
-        self.calls.count_find();
+        self.relays.counters.count_find();
         let found = self.wait_for_relay(target, options, longest);
         self.counted(found)
     }
@@ -136,7 +136,7 @@ impl Inner {
     /// Counts a refusal with which a call that waited ends.
     fn counted<T>(&self, found: Result<T, FindError>) -> Result<T, FindError> {
         if let Err(FindError::NoRelaysAvailable { rejections }) = &found {
-            self.calls.count_refusal(rejections);
+            self.relays.counters.count_refusal(rejections);
         }
         found
     }

@@ -298,7 +298,7 @@ mod tests {
     use crate::relay::Endpoint;
     use crate::sync::epoch;
     use crate::table::record::Announcement;
-    use crate::table::{Beginning, Table};
+    use crate::table::{Before, Beginning, Table};
     use std::num::NonZeroU32;
 
     /// Runs a test with a table that has a relay of one unit, and criteria that it meets.
@@ -317,7 +317,7 @@ mod tests {
         );
         let staged = staged.unwrap();
         let record = staged.record();
-        staged.admit(None);
+        staged.admit(Before::Unknown);
         let target = NodeId::from([2; 32]);
         let criteria = Criteria {
             target: Some(&target),

@@ -77,9 +77,13 @@ impl LatencyLimit {
 }
 
 impl<'g> SearchScope<'g> {
-    /// The record of the relay in a slot. If the relay has departed, its leaf is refreshed.
+    /// The record of the relay in a slot. If the relay has departed, its leaf is refreshed; if
+    /// there is none, it is zeroed.
     pub(crate) fn resolve(&self, part: &Leaves, slot: usize) -> Option<RecordRef<'g>> {
-        let relay = part.at(slot)?;
+        let Some(relay) = part.at(slot) else {
+            part.clear_vacant(slot);
+            return None;
+        };
         let record = self.table.resolve(relay, self.guard);
         if record.is_none() {
             self.table.refresh(relay);

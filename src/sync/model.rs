@@ -148,11 +148,6 @@ pub(crate) fn random_hasher() -> ahash::RandomState {
     ahash::RandomState::with_seeds(1, 2, 3, 4)
 }
 
-/// Models count in one place.
-pub(crate) fn stripe(_stripes: usize) -> usize {
-    0
-}
-
 /// Models have threads without a number, for those of loom share the variables of a thread.
 pub(crate) fn thread_index() -> usize {
     usize::MAX

@@ -112,19 +112,6 @@ pub(crate) fn random_key() -> u64 {
     fastrand::u64(..)
 }
 
-/// A number below `stripes`, a power of two, that differs between threads as
-/// far as it goes.
-#[inline]
-pub(crate) fn stripe(stripes: usize) -> usize {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        // Relaxed: a counter that carries nothing but itself.
-        static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
-    }
-    THREAD.try_with(|thread| *thread).unwrap_or(0) & (stripes - 1)
-}
-
 /// The number of this thread, below [`THREAD_INDICES`], which no other thread has meanwhile.
 /// If it has none, because too many threads have one or it has almost ended, a number that
 /// is not below.

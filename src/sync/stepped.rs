@@ -65,6 +65,22 @@ macro_rules! stepped_atomic {
             ) -> Result<$value, $value> {
                 self.compare_exchange(current, new, success, failure)
             }
+
+            pub(crate) fn fetch_update(
+                &self,
+                set_order: Ordering,
+                fetch_order: Ordering,
+                mut next: impl FnMut($value) -> Option<$value>,
+            ) -> Result<$value, $value> {
+                let mut current = self.load(fetch_order);
+                loop {
+                    let new = next(current).ok_or(current)?;
+                    match self.compare_exchange(current, new, set_order, fetch_order) {
+                        Ok(_) => return Ok(current),
+                        Err(seen) => current = seen,
+                    }
+                }
+            }
         }
     };
     ($name:ident, $value:ty, arithmetic) => {

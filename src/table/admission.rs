@@ -1,7 +1,7 @@
 //! How a relay is admitted.
 //!
-//! 1. The registering thread looks for a record of the id
-//!    ([`find_known`](Table::find_known)). A relay that is live is renewed; one that is gone
+//! 1. The registering thread loads the admission word, and then looks for a record of the id
+//!    ([`find_known_or_absence`](Table::find_known_or_absence)). A relay that is live is renewed; one that is gone
 //!    is [brought back](Table::bring_back). What follows is for an id without a record.
 //! 2. It checks that there is room: [`full_without`](Table::full_without), and
 //!    [`help_departures`](Table::help_departures) if there seems to be none.
@@ -14,13 +14,14 @@
 //!    to the inbox of the wheel, each by a compare-and-swap with release
 //!    ([`Staged::append`]). So the compare-and-swap that makes it live also makes it found and
 //!    due.
-//! 5. It loads the [admission word](super::admission_word) with acquire, after it finished
-//!    the step that is unfinished there, if any ([`Staged::admit`]).
-//! 6. It looks for another record of the id, and compares the count with the bound. If there
-//!    is another record, or no room, it withdraws the record and retires it.
-//! 7. A compare-and-swap (acquire and release) of the word that was loaded in step 5 counts
-//!    the record and names it, *unfinished*. This decides. If any relay was admitted or
-//!    counted out since step 5, it fails, and the thread goes on at step 5.
+//! 5. It loads the [admission word](super::shards::admission_word) of the shard with acquire,
+//!    after it finished the step that is unfinished there, if any ([`Staged::admit`]).
+//! 6. It looks for another record of the id, unless the word is as it was before step 1 found
+//!    none, and whether the shard has a [place](super::shards::places). If there is another
+//!    record, or no place, it withdraws the record and retires it.
+//! 7. A compare-and-swap (acquire and release) of the word that was loaded in step 5 takes a
+//!    place for the record and names it, *unfinished*. This decides. If any relay of the shard
+//!    was admitted or counted out since step 5, it fails, and the thread goes on at step 5.
 //! 8. Any thread that finds the word unfinished, first of all this one, changes the lifecycle
 //!    from staged to *live* by a compare-and-swap (acquire and release), and then clears the
 //!    unfinished bit ([`help_unfinished`](Table::help_unfinished)).
@@ -30,16 +31,20 @@
 
 use crate::limits::MAX_PLACEHOLDERS;
 use crate::relay::NodeId;
-use crate::sync::Ordering;
 use crate::sync::epoch::Guard;
-use crate::table::admission_word::{AdmissionState, Step};
+use crate::sync::{Arc, Ordering};
 use crate::table::departure::Closing;
 use crate::table::index::Hash;
 use crate::table::record::{Announcement, Circuit, Handle, Lifecycle, Load, PolicyWord, State};
 use crate::table::record_ref::RecordRef;
+use crate::table::shards::admission_word::{AdmissionState, Step};
+use crate::table::shards::places::Reading;
+use crate::table::shards::{Shard, ShardId};
+use crate::table::snapshot::Snapshot;
 use crate::table::store::Exhausted;
 use crate::table::{AnyOf, LiveOf, Other, Table};
 use crate::time::Tick;
+use std::ops::Deref;
 
 /// A record that is written and in its bucket, but not admitted yet.
 #[must_use]
@@ -53,11 +58,11 @@ pub(crate) struct Staged<'g> {
 /// How a staged record enters.
 #[derive(Clone, Copy)]
 enum Entry {
-    /// It is counted, if the bound allows it.
+    /// It takes a place, if there is one.
     Admit,
-    /// It takes the place of a record that is counted.
+    /// It takes the place of a record that has one.
     Replace,
-    /// It is not counted, and gone from the start.
+    /// It has no place, and is gone from the start.
     AddPlaceholder,
 }
 
@@ -67,8 +72,37 @@ pub(crate) enum AdmitOutcome {
     Admitted,
     /// There is another record of this id, live or gone.
     AlreadyPresent,
-    /// `max_relays` records are admitted.
-    Full,
+    /// The shard has no place. There may be one elsewhere.
+    NoPlace,
+}
+
+/// The record that an id had before.
+#[derive(Clone, Copy)]
+pub(crate) enum Before<'a, 'g> {
+    /// This one, whose place the new record takes, also in the count if it is counted.
+    Record(&'a Closing<'g>),
+    /// None.
+    None(Absence),
+    Unknown,
+}
+
+/// That an id had no record, as of a value of the admission word. Each record that enters
+/// changes what the word names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Absence(AdmissionState);
+
+impl<'a, 'g> Before<'a, 'g> {
+    pub(crate) fn replaced(self) -> Option<&'a Closing<'g>> {
+        match self {
+            Self::Record(before) => Some(before),
+            Self::None(_) | Self::Unknown => None,
+        }
+    }
+
+    /// Whether the id had no record as of this value of the admission word.
+    fn was_none_at(self, seen: AdmissionState) -> bool {
+        matches!(self, Self::None(Absence(then)) if then.names_as(seen))
+    }
 }
 
 /// What a record begins with, besides its announcement.
@@ -122,26 +156,25 @@ impl<'g> Staged<'g> {
     }
 
     /// Appends the record to the newest run of arrivals, and pushes it to the inbox of the
-    /// wheel.
-    pub(crate) fn append(&self) {
-        self.table.append(&self.record);
+    /// wheel. Returns the snapshot that has it.
+    pub(crate) fn append(&self) -> impl Deref<Target = Arc<Snapshot>> + use<'g> {
+        self.table.append(&self.record)
     }
 
     /// Admits the record, unless there is another record of its id or the table is full;
-    /// then it is withdrawn. `replacing` is the record that the id had, if any: its place in
-    /// the count is taken over if it is counted.
+    /// then it is withdrawn.
     #[inline(always)]
-    pub(crate) fn admit(self, replacing: Option<&Closing<'_>>) -> AdmitOutcome {
-        let entry = match replacing {
-            Some(before) if before.is_counted() => Entry::Replace,
+    pub(crate) fn admit(self, before: Before<'_, '_>) -> AdmitOutcome {
+        let entry = match before {
+            Before::Record(before) if before.is_counted() => Entry::Replace,
             _ => Entry::Admit,
         };
-        self.enter(entry, replacing.map(|before| before.record().index))
+        self.enter(entry, before)
     }
 
     #[inline(always)]
-    fn enter(self, entry: Entry, ignored_index: Option<u32>) -> AdmitOutcome {
-        let outcome = self.try_enter(entry, ignored_index);
+    fn enter(self, entry: Entry, before: Before<'_, '_>) -> AdmitOutcome {
+        let outcome = self.try_enter(entry, before);
         if outcome != AdmitOutcome::Admitted {
             self.withdraw();
         } else if self.record.publication().context.filters.are_any() {
@@ -152,29 +185,39 @@ impl<'g> Staged<'g> {
     }
 
     #[inline(always)]
-    fn try_enter(&self, entry: Entry, ignored_index: Option<u32>) -> AdmitOutcome {
-        let Self { table, id, .. } = *self;
+    fn try_enter(&self, entry: Entry, before: Before<'_, '_>) -> AdmitOutcome {
+        let Self { table, .. } = *self;
         let (guard, handle) = (self.record.guard, self.record.handle());
+        let shard = table.store.shards.of_hash(self.hash);
+        let admission = &shard.admission;
         loop {
-            let seen = table.help_unfinished(guard);
-            let any = AnyOf(LiveOf { id, guard });
-            let other = Other { any, ignored_index };
-            // `find_further`: the first match is most likely this record, which `AnyOf`
-            // rejects as staged.
-            if table.index.find_further(self.hash, other, table).is_some() {
+            let seen = table.help_unfinished(shard, guard);
+            if !before.was_none_at(seen) && self.has_other(before) {
                 return AdmitOutcome::AlreadyPresent;
             }
             let outcome = match entry {
-                Entry::Admit => table.try_admit(seen, handle),
-                Entry::Replace => admitted_if(table.admission.replace(seen, handle)),
-                Entry::AddPlaceholder => admitted_if(table.admission.add_placeholder(seen, handle)),
+                Entry::Admit => try_admit(shard, seen, handle),
+                Entry::Replace => admitted_if(admission.replace(seen, handle)),
+                Entry::AddPlaceholder => admitted_if(admission.add_placeholder(seen, handle)),
             };
             if let Some(outcome) = outcome {
                 // Finishes the step that it began itself.
-                table.help_unfinished(guard);
+                table.help_unfinished(shard, guard);
                 return outcome;
             }
         }
+    }
+
+    /// Whether the id has another record, except the one that it had before.
+    fn has_other(&self, before: Before<'_, '_>) -> bool {
+        let Self { table, id, .. } = *self;
+        let guard = self.record.guard;
+        let any = AnyOf(LiveOf { id, guard });
+        let ignored_index = before.replaced().map(|before| before.record().index);
+        // `find_further`: the first match is most likely this record, which `AnyOf` rejects as
+        // staged.
+        let other = Other { any, ignored_index };
+        table.index.find_further(self.hash, other, table).is_some()
     }
 
     /// Removes and retires a record that was not admitted.
@@ -189,25 +232,30 @@ impl<'g> Staged<'g> {
     }
 }
 
+/// Gives a record a place of its shard, if there is one by the admission word that was `seen`.
+/// `None` if the word has changed since.
+#[inline(always)]
+pub(super) fn try_admit(
+    shard: &Shard,
+    seen: AdmissionState,
+    record: Handle,
+) -> Option<AdmitOutcome> {
+    match seen.places() {
+        0 => Some(AdmitOutcome::NoPlace),
+        _ => admitted_if(shard.admission.admit(seen, record)),
+    }
+}
+
 fn admitted_if(has_changed: bool) -> Option<AdmitOutcome> {
     has_changed.then_some(AdmitOutcome::Admitted)
 }
 
 impl Table {
-    /// Counts a record in, if there is room by the admission word that was `seen`. `None` if
-    /// the word has changed since.
-    #[inline(always)]
-    pub(super) fn try_admit(&self, seen: AdmissionState, handle: Handle) -> Option<AdmitOutcome> {
-        if seen.count() < self.max_relays {
-            return admitted_if(self.admission.admit(seen, handle));
-        }
-        (self.admission.read() == seen).then_some(AdmitOutcome::Full)
-    }
-
-    /// Reads the admission word, after finishing the step that is unfinished in it.
-    pub(super) fn help_unfinished<'g>(&'g self, guard: &'g Guard) -> AdmissionState {
+    /// Reads the admission word of a shard, after finishing the step that is unfinished in it.
+    pub(super) fn help_unfinished<'g>(&'g self, shard: &Shard, guard: &'g Guard) -> AdmissionState {
+        let admission = &shard.admission;
         loop {
-            let seen = self.admission.read();
+            let seen = admission.read();
             let Some((index, step)) = seen.unfinished() else {
                 return seen;
             };
@@ -224,29 +272,64 @@ impl Table {
             // A relay may return in its record, so the lifecycle counts only if the admission
             // word named the record when it was loaded. The lifecycle load is acquire, so the
             // load below is not before it.
-            if next != word && self.admission.read() == seen {
+            if next != word && admission.read() == seen {
                 record.record.transition(word, next);
             }
-            self.admission.clear_unfinished(seen);
+            admission.clear_unfinished(seen);
         }
     }
 
-    /// A value that stands for this moment if there is no room and no live record of `id`;
-    /// `None` if there is room, or such a record.
+    /// `None` if the shard of an id has a place now, or if the id has a live record. Otherwise a
+    /// reading: if this returns an equal one later, there was a moment between at which all places
+    /// were taken and the id had no live record.
+    #[inline]
     pub(crate) fn full_without(
         &self,
-        id: &NodeId,
+        named: (&NodeId, Hash),
         guard: &Guard,
     ) -> Option<impl PartialEq + use<>> {
+        let shard = self.store.shards.of_hash(named.1);
+        match shard.admission.read().places() {
+            0 => self.full_without_one_in_shard(named, guard),
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn full_without_one_in_shard(
+        &self,
+        (id, hash): (&NodeId, Hash),
+        guard: &Guard,
+    ) -> Option<Reading> {
+        let shards = &self.store.shards;
         loop {
-            let seen = self.help_unfinished(guard);
-            if seen.count() < self.max_relays || self.find(id, guard).is_some() {
+            if self.find_hashed(hash, id, guard).is_some() {
                 return None;
             }
-            if self.admission.read() == seen {
-                return Some(seen);
+            // What has entered is live, or the next reading differs.
+            shards
+                .iter()
+                .for_each(|(_, shard)| _ = self.help_unfinished(shard, guard));
+            if shards.supply(shards.layout().of_hash(hash)) {
+                return None;
+            }
+            if let Some(reading) = shards.no_places() {
+                return Some(reading);
             }
         }
+    }
+
+    /// The record of `id`, in any state but vacant and staged, or that there was none.
+    pub(crate) fn find_known_or_absence<'g>(
+        &'g self,
+        hash: Hash,
+        id: &NodeId,
+        guard: &'g Guard,
+    ) -> Result<RecordRef<'g>, Absence> {
+        // The word comes first: what enters after that changes it.
+        let shard = self.store.shards.of_hash(hash);
+        let seen = self.help_unfinished(shard, guard);
+        self.find_known(hash, id, guard).ok_or(Absence(seen))
     }
 
     /// Writes a record of `id`, whose hash is given, and puts it into its bucket, staged.
@@ -258,7 +341,8 @@ impl Table {
         beginning: Beginning<'_>,
         guard: &'g Guard,
     ) -> Result<Staged<'g>, Exhausted> {
-        let index = self.store.take_record(guard)?;
+        let shard = self.store.shards.layout().of_hash(hash);
+        let index = self.store.take_record(shard, guard)?;
         let capacity = announcement.capacity;
         let Beginning {
             rtt_seed,
@@ -275,7 +359,7 @@ impl Table {
             self.store.return_record(index);
             return Err(exhausted);
         }
-        let announcement = match self.store.put_announcement(announcement, guard) {
+        let announcement = match self.store.put_announcement(shard, announcement, guard) {
             Ok(announcement) => announcement,
             Err(exhausted) => {
                 self.store.return_record(index);
@@ -303,12 +387,17 @@ impl Table {
     }
 
     /// Appends a record that is not yet admitted to the newest run of arrivals, and pushes it
-    /// to the inbox of the wheel.
+    /// to the inbox of the wheel. Returns the snapshot that has it.
     #[inline(always)]
-    pub(super) fn append(&self, record: &RecordRef<'_>) {
+    pub(super) fn append<'a>(
+        &'a self,
+        record: &RecordRef<'_>,
+    ) -> impl Deref<Target = Arc<Snapshot>> + use<'a> {
         let publication = &self.store.publication;
-        publication.append(record.handle(), record.extra());
+        let shard = self.store.shards.layout().of_index(record.index);
+        let snapshot = publication.append(shard, record.handle(), record.extra());
         self.push_to_inbox(record);
+        snapshot
     }
 
     /// Creates a record of an id that has none, which is gone from the start.
@@ -318,7 +407,7 @@ impl Table {
         known: Placeholder,
         guard: &Guard,
     ) -> Result<(), CreateError> {
-        let placeholders = &self.gone.placeholders;
+        let placeholders = &self.placeholders;
         // Relaxed: a count that carries nothing but itself.
         if placeholders.fetch_add(1, Ordering::Relaxed) as usize >= MAX_PLACEHOLDERS {
             placeholders.fetch_sub(1, Ordering::Relaxed);
@@ -340,27 +429,42 @@ impl Table {
         let staged = self.stage_placeholder(named, known, guard);
         let staged = staged.map_err(|Exhausted| CreateError::Exhausted)?;
         let record = staged.record();
-        if staged.enter(Entry::AddPlaceholder, None) != AdmitOutcome::Admitted {
+        if staged.enter(Entry::AddPlaceholder, Before::Unknown) != AdmitOutcome::Admitted {
+            self.store.shard_of(record.index).exempt_one_less();
             return Err(CreateError::Overtaken);
         }
-        self.store.permits.release();
         // A ban ends at some tick.
         self.push_to_inbox(&record);
         Ok(())
     }
 
-    /// Writes a placeholder and puts it into its bucket, staged. It holds a permit.
+    /// Writes a placeholder and puts it into its bucket, staged. It is exempt from the bound on
+    /// records.
     fn stage_placeholder<'g>(
         &'g self,
+        named: (&'g NodeId, Hash),
+        known: Placeholder,
+        guard: &'g Guard,
+    ) -> Result<Staged<'g>, Exhausted> {
+        let shards = &self.store.shards;
+        let shard = shards.layout().of_hash(named.1);
+        // Before it is taken: it may be one more than there were.
+        shards.get(shard).exempt_one();
+        let staged = self.try_stage_placeholder(shard, named, known, guard);
+        if staged.is_err() {
+            shards.get(shard).exempt_one_less();
+        }
+        staged
+    }
+
+    fn try_stage_placeholder<'g>(
+        &'g self,
+        shard: ShardId,
         (id, hash): (&'g NodeId, Hash),
         known: Placeholder,
         guard: &'g Guard,
     ) -> Result<Staged<'g>, Exhausted> {
-        self.store.permits.force();
-        let Some(index) = self.store.take_record_permitted(guard, true) else {
-            self.store.permits.release();
-            return Err(Exhausted);
-        };
+        let index = self.store.take_record(shard, guard)?;
         let record = self.at(index, guard);
         let flags = match known.is_draining {
             true => Load::CLOSED | Load::DRAINING,
@@ -410,7 +514,7 @@ mod tests {
             yield_now();
             table.reclaim();
         }
-        (table.admission.read(), index)
+        (table.store.shard_of(index).admission.read(), index)
     }
 
     /// A registration read the word after the first placeholder was forgotten. The second one, in

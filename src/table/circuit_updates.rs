@@ -21,9 +21,12 @@ impl Store {
                 let Some(slot) = part.due_at(tick) else {
                     break;
                 };
-                if let Some(relay) = part.at(slot) {
-                    self.publication
-                        .refresh_leaf_at(part, slot, &self.subject(relay), tick);
+                match part.at(slot) {
+                    Some(relay) => {
+                        let subject = self.subject(relay);
+                        self.publication.refresh_leaf_at(part, slot, &subject, tick);
+                    }
+                    None => part.clear_vacant(slot),
                 }
             }
         }

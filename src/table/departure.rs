@@ -49,22 +49,14 @@
 //! releasing thread sees that the record is kept, and pushes it to the inbox of the wheel.
 
 use crate::sync::epoch::Guard;
-use crate::sync::{AtomicU32, Ordering, Padded};
+use crate::sync::{AtomicU32, Ordering};
 use crate::table::Table;
+use crate::table::bounds;
 use crate::table::index::Hash;
-use crate::table::permits;
 use crate::table::record::{Announcement, Lifecycle, Load};
 use crate::table::record_ref::{LiveRecord, ObservedRecord, RecordRef};
+use crate::table::shards::Shard;
 use crate::time::Tick;
-
-/// How many records are gone.
-#[derive(Debug, Default)]
-pub(super) struct GoneCounts {
-    /// Those that hold a permit.
-    remembered: Padded<AtomicU32>,
-    /// Placeholders.
-    pub(super) placeholders: Padded<AtomicU32>,
-}
 
 /// A closing record, which the caller alone may change: it is to be remembered, kept or
 /// forgotten.
@@ -100,7 +92,7 @@ impl<'g> Closing<'g> {
     pub(crate) fn remember_until(self, until: Tick, with_announcement: bool) {
         let last = self.last.word();
         let gone = last.closing().gone_until(until);
-        self.table.gone.count(gone);
+        self.table.count_gone(self.last.index, gone);
         match (with_announcement, last.announced()) {
             (false, Some(announcement)) => {
                 self.set_lifecycle(gone.without_announcement());
@@ -114,9 +106,9 @@ impl<'g> Closing<'g> {
     /// Keeps it for as long as there is a reason.
     pub(crate) fn keep(self) {
         let last = self.last.word();
-        self.table.store.permits.release();
+        self.shard().exempt_one();
         if last.is_placeholder() {
-            self.table.gone.count(last);
+            self.table.count_gone(self.last.index, last);
             self.set_lifecycle(last);
         } else {
             self.set_lifecycle(Lifecycle::kept());
@@ -132,9 +124,9 @@ impl<'g> Closing<'g> {
         let last = self.last.word();
         let pending = self.last.begin_pending();
         if !self.is_counted {
-            self.table.gone.count(last);
+            self.table.count_gone(self.last.index, last);
             if last.is_kept() {
-                self.table.store.permits.release();
+                self.shard().exempt_one();
             }
         }
         self.set_lifecycle(last);
@@ -166,48 +158,48 @@ impl<'g> Closing<'g> {
         self.last.record.set_lifecycle(word);
     }
 
+    fn shard(&self) -> &Shard {
+        self.table.store.shard_of(self.last.index)
+    }
+
     fn retire_announcement(&self, announcement: u32) {
         let store = &self.table.store;
         store.retire_announcement(announcement, self.last.guard);
     }
 }
 
-impl GoneCounts {
-    fn word(&self, gone: Lifecycle) -> Option<&AtomicU32> {
+impl Table {
+    /// The count of records that are gone in the same way as the one at `index`.
+    fn gone_count(&self, index: u32, gone: Lifecycle) -> Option<&AtomicU32> {
         if gone.is_placeholder() {
             return Some(&self.placeholders);
         }
-        (!gone.is_kept()).then_some(&self.remembered)
+        (!gone.is_kept()).then(|| &self.store.shard_of(index).remembered)
     }
 
-    pub(super) fn count(&self, gone: Lifecycle) {
+    pub(super) fn count_gone(&self, index: u32, gone: Lifecycle) {
         // Relaxed, here and below: counts that carry nothing but themselves.
-        if let Some(word) = self.word(gone) {
-            word.fetch_add(1, Ordering::Relaxed);
+        if let Some(count) = self.gone_count(index, gone) {
+            count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn discount(&self, gone: Lifecycle) {
-        if let Some(word) = self.word(gone) {
-            word.fetch_sub(1, Ordering::Relaxed);
+    pub(super) fn discount_gone(&self, index: u32, gone: Lifecycle) {
+        if let Some(count) = self.gone_count(index, gone) {
+            count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
-    fn remembered(&self) -> usize {
-        self.remembered.load(Ordering::Relaxed) as usize
-    }
-}
-
-impl Table {
     /// Has a relay depart, unless the lifecycle of its record has changed since it was seen
     /// live: the one decision between departure, expiry and renewal.
     pub(crate) fn depart<'g>(&'g self, live: LiveRecord<'g>) -> Option<Closing<'g>> {
         self.check_is_own(&live);
         let (record, word): (&RecordRef<'_>, _) = (&live, live.word());
-        let in_progress = self.departures.begin(record.index);
+        let shard = self.store.shard_of(record.index);
+        let in_progress = shard.departures.begin(record.index);
         let departs = record.record.transition(word, word.departing());
         if departs {
-            self.count_out(record);
+            self.count_out(shard, record);
         }
         drop(in_progress);
         departs.then(|| {
@@ -233,9 +225,9 @@ impl Table {
         if !(word.is_gone() && gone.record.transition(word, word.closing())) {
             return None;
         }
-        self.gone.discount(word);
+        self.discount_gone(gone.index, word);
         if word.is_kept() {
-            self.store.permits.force();
+            self.store.shard_of(gone.index).exempt_one_less();
         }
         Some(self.closing(gone, false))
     }
@@ -249,18 +241,20 @@ impl Table {
     }
 
     /// Counts a departing record out, unless another thread does.
-    pub(super) fn count_out(&self, record: &RecordRef<'_>) {
+    pub(super) fn count_out(&self, shard: &Shard, record: &RecordRef<'_>) {
         let handle = record.handle();
         loop {
-            let seen = self.help_unfinished(record.guard);
+            let seen = self.help_unfinished(shard, record.guard);
             if !record.lifecycle().is_departing() {
                 // Another thread did. The admission word may still name the record as
                 // unfinished; the record must not be retired before that is cleared.
-                self.help_unfinished(record.guard);
+                self.help_unfinished(shard, record.guard);
                 return;
             }
-            if self.admission.count_out(seen, handle) {
-                self.help_unfinished(record.guard);
+            if self.store.shards.has_too_many(seen) {
+                self.store.shards.relieve(record.index);
+            } else if shard.admission.count_out(seen, handle) {
+                self.help_unfinished(shard, record.guard);
                 return;
             }
         }
@@ -272,13 +266,15 @@ impl Table {
         let help = |index| {
             let record = self.at(index, guard);
             if record.lifecycle().is_departing() {
-                self.count_out(&record);
+                self.count_out(self.store.shard_of(index), &record);
             }
         };
-        if let Some(departures) = self.departures.read() {
-            departures.indices().for_each(help);
-            if departures.has_overflowed() {
-                (0..self.store.high_water()).for_each(help);
+        for (_, shard) in self.store.shards.iter() {
+            if let Some(departures) = shard.departures.read() {
+                departures.indices().for_each(help);
+                if departures.has_overflowed() {
+                    (0..self.store.high_water()).for_each(help);
+                }
             }
         }
     }
@@ -286,9 +282,11 @@ impl Table {
     /// Closes the load of a departed record, and makes its handles stale.
     fn invalidate_handles(&self, record: &RecordRef<'_>) {
         let subject = record.subject();
+        // This touches the load, as a refresh has to.
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();
-        self.store.publication.refresh(&subject, false);
+        let shard = self.store.shards.layout().of_index(record.index);
+        self.store.publication.take_out(&subject, shard);
     }
 
     /// Takes a closed record out of its bucket and retires it.
@@ -305,18 +303,18 @@ impl Table {
 
     /// How many records of relays that are gone are remembered; kept ones are not counted.
     pub(crate) fn remembered(&self) -> usize {
-        self.gone.remembered()
+        self.store.shards.sum(|shard| &shard.remembered)
     }
 
     /// How many should be remembered at most.
     #[cfg(feature = "persistence")]
     pub(crate) fn max_remembered(&self) -> usize {
-        permits::remembered(self.max_relays)
+        bounds::remembered(self.max_relays)
     }
 
     /// Whether more are remembered than there should be.
     pub(crate) fn is_to_forget(&self) -> bool {
-        self.gone.remembered() > permits::remembered(self.max_relays)
+        self.remembered() > bounds::remembered(self.max_relays)
     }
 
     /// Pushes a kept record to the inbox of the wheel, for it may have no reason any more.

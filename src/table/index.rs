@@ -9,7 +9,7 @@
 //! needed. Look-ups go on there from then on.
 
 use crate::footprint::Footprint;
-use crate::sync::{OnceBox, ZeroedSlice};
+use crate::sync::{OnceBox, ZeroedSlice, prefetch};
 use crate::table::bucket::{Bucket, BucketEntry, Fingerprint};
 
 /// Slots for registrations and departures under way, which are few, but not
@@ -87,6 +87,12 @@ impl Index {
         let home = hash.home(self.buckets.len());
         let (before, behind) = self.buckets.split_at(home);
         behind.iter().chain(before)
+    }
+
+    /// Prefetches the home bucket of a hash.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: Hash) {
+        prefetch(&self.buckets[hash.home(self.buckets.len())]);
     }
 
     /// The first record with the fingerprint of `hash` that is accepted.

@@ -191,7 +191,7 @@ impl Units {
         } else if before.has(Load::UNREACHABLE) {
             // SAFETY: pinned, and not detached when we released the lease, so the store is
             // kept for a round that begins later, and that ends after we unpin.
-            unsafe { &*self.store }.free_record(self.index);
+            unsafe { &*self.store }.free_leased_record(self.index);
         }
     }
 }

@@ -26,6 +26,9 @@
 //!   +-----------------------------------------+
 //! ```
 //!
+//! What relays have in common, such as free records and the bound on their number, belongs to
+//! [`shards`], chosen by the hash of an id. Look-ups know nothing of them.
+//!
 //! A relay is admitted as [`admission`] says, departs as [`departure`] does, and comes back
 //! as [`returning`] does. What is retired is freed to the slabs as in [`reclaim`].
 //!
@@ -71,7 +74,7 @@
 //!   names a vacant record; one from another moment may name the record of another relay.
 
 mod admission;
-mod admission_word;
+mod bounds;
 mod bucket;
 mod byte_search;
 mod changes;
@@ -80,13 +83,13 @@ mod departure;
 mod description;
 mod index;
 mod lease;
-mod permits;
 mod policy_updates;
 mod reclaim;
 pub(crate) mod record;
 mod record_ref;
 mod returning;
 mod segments;
+mod shards;
 mod slab;
 pub(crate) mod snapshot;
 mod stack;
@@ -95,7 +98,7 @@ mod store;
 #[cfg(all(test, relay_loom))]
 mod models;
 
-pub(crate) use admission::{AdmitOutcome, Beginning, CreateError, Placeholder, Staged};
+pub(crate) use admission::{AdmitOutcome, Before, Beginning, CreateError, Placeholder, Staged};
 pub(crate) use changes::Departure;
 pub(crate) use departure::Closing;
 pub(crate) use index::Hash;
@@ -109,21 +112,18 @@ use crate::footprint::Footprint;
 use crate::limits::MAX_RELAYS;
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, random_hasher};
+use crate::sync::{Arc, AtomicU32, Padded, random_hasher};
 use crate::table::record::{BackOff, Handle, Lifecycle, Subject};
-use crate::table::snapshot::{
-    MergedRelay, Merger, PendingChanges, Publication, SelectionSettings, Snapshot,
-};
+use crate::table::snapshot::{MergedRelay, Merger, Publication, SelectionSettings, Snapshot};
 use crate::time::{Tick, Watch};
-use admission_word::AdmissionWord;
-use departure::GoneCounts;
 use index::{Accept, Index};
+use shards::ShardLayout;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use store::Store;
 
-const _: () = assert!(MAX_RELAYS <= admission_word::MAX_COUNT);
-const _: () = assert!(permits::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
+const _: () = assert!(MAX_RELAYS <= shards::places::MAX_PLACES);
+const _: () = assert!(bounds::announcements(MAX_RELAYS) <= Lifecycle::ANNOUNCEMENTS);
 
 /// The length of most ids: of public keys and hashes.
 const USUAL_LEN: u8 = 32;
@@ -132,11 +132,8 @@ const USUAL_LEN: u8 = 32;
 pub(crate) struct Table {
     index: Index,
     hasher: ahash::RandomState,
-    admission: AdmissionWord,
-    /// Departures begun, and perhaps not yet counted out.
-    departures: PendingChanges,
-    /// How many records are gone.
-    gone: GoneCounts,
+    /// How many records are placeholders.
+    placeholders: Padded<AtomicU32>,
     max_relays: usize,
     store: ManuallyDrop<Arc<Store>>,
 }
@@ -159,22 +156,38 @@ impl Table {
         watch: Watch,
         events: Arc<EventLog>,
     ) -> Option<Self> {
+        let layout = ShardLayout::for_relays(max_relays);
+        Self::with_layout(max_relays, layout, settings, watch, events)
+    }
+
+    fn with_layout(
+        max_relays: usize,
+        layout: ShardLayout,
+        settings: SelectionSettings,
+        watch: Watch,
+        events: Arc<EventLog>,
+    ) -> Option<Self> {
         assert!(max_relays <= MAX_RELAYS, "words have no room for more");
+        let store = Store::new(max_relays, layout, settings, watch, events)?;
         Some(Self {
             index: Index::new(max_relays)?,
             hasher: random_hasher(),
-            admission: AdmissionWord::default(),
-            departures: PendingChanges::default(),
-            gone: GoneCounts::default(),
+            placeholders: Padded::default(),
             max_relays,
-            store: ManuallyDrop::new(Arc::new(Store::new(max_relays, settings, watch, events)?)),
+            store: ManuallyDrop::new(Arc::new(store)),
         })
     }
 
     #[cfg(test)]
     pub(crate) fn for_tests(max_relays: usize) -> Self {
+        Self::for_tests_in(ShardLayout::for_relays(max_relays), max_relays)
+    }
+
+    #[cfg(test)]
+    fn for_tests_in(layout: ShardLayout, max_relays: usize) -> Self {
         let (watch, events) = (crate::time::Timeline::for_tests(), EventLog::for_tests());
-        let table = Self::new(max_relays, SelectionSettings::FOR_TESTS, watch, events);
+        let settings = SelectionSettings::FOR_TESTS;
+        let table = Self::with_layout(max_relays, layout, settings, watch, events);
         table.expect("there is memory")
     }
 
@@ -185,15 +198,23 @@ impl Table {
     /// How many records are live, their deadline passed or not; `None` while departures are
     /// in progress, which only a look at their records could tell apart.
     pub(crate) fn count(&self, guard: &Guard) -> Option<usize> {
-        match self.departures.read() {
-            None => Some(self.help_unfinished(guard).count()),
-            Some(_) => None,
-        }
+        let shards = &self.store.shards;
+        let are_none_departing = || {
+            shards.iter().all(|(_, shard)| {
+                self.help_unfinished(shard, guard);
+                shard.departures.read().is_none()
+            })
+        };
+        // While no place comes or goes, no departure ends. So if none is found, none was under way
+        // when the first shard was read.
+        let free = shards.free_places_while(are_none_departing)?;
+        Some(self.max_relays - free)
     }
 
     /// About as many as there are records.
     pub(crate) fn estimate(&self) -> usize {
-        self.admission.read().count()
+        self.max_relays
+            .saturating_sub(self.store.shards.about_free_places())
     }
 
     /// Departed records that are not freed yet.
@@ -231,6 +252,12 @@ impl Table {
         (0..self.store.high_water())
             .map(|index| self.store.record(index).load().leases() as usize)
             .sum()
+    }
+
+    /// Prefetches the bucket of a hash, for a caller that looks it up soon.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: Hash) {
+        self.index.prefetch(hash);
     }
 
     /// The record of `id`; its deadline may have passed.
@@ -273,10 +300,11 @@ impl Table {
         id: &NodeId,
         guard: &'g Guard,
     ) -> Option<RecordRef<'g>> {
+        let shard = self.store.shards.of_hash(hash);
         loop {
-            let seen = self.help_unfinished(guard);
+            let seen = self.help_unfinished(shard, guard);
             let found = self.find_known(hash, id, guard);
-            if found.is_some() || self.admission.read() == seen {
+            if found.is_some() || shard.admission.read().names_as(seen) {
                 return found;
             }
         }
@@ -290,12 +318,11 @@ impl Table {
     #[inline(always)]
     pub(crate) fn find_to_renew<'g>(
         &'g self,
+        hash: Hash,
         id: &NodeId,
         guard: &'g Guard,
     ) -> Option<RecordRef<'g>> {
-        let found = self
-            .index
-            .find(self.hash(id), ToRenew(LiveOf { id, guard }), self);
+        let found = self.index.find(hash, ToRenew(LiveOf { id, guard }), self);
         found.map(|index| self.at(index, guard))
     }
 
@@ -396,13 +423,15 @@ impl Table {
     }
 
     fn push_to_inbox(&self, record: &RecordRef<'_>) {
-        self.store.inbox.push(record.index, record.inbox_link());
+        self.store.push_to_inbox(record.index);
     }
 
-    /// Visits the records in the inbox of the wheel, each once; one thread at a time.
-    pub(crate) fn drain_inbox(&self, visit: impl FnMut(u32)) {
+    /// Visits the records in the inboxes of the wheel, each once; one thread at a time.
+    pub(crate) fn drain_inbox(&self, mut visit: impl FnMut(u32)) {
         let link_of = |index| self.store.extra(index).inbox_link();
-        self.store.inbox.drain(link_of, visit);
+        for (_, shard) in self.store.shards.iter() {
+            shard.inbox.drain(link_of, &mut visit);
+        }
     }
 
     /// How long a relay backs off, counted from `now`.

@@ -10,10 +10,13 @@ mod batches;
 mod filters;
 mod leases;
 mod moves;
+mod shards;
 
+use super::admission::Absence;
 use super::*;
 use crate::sync::{check, epoch, yield_point};
 use crate::table::record::{Announcement, Load, State};
+use crate::table::shards::ShardId;
 use loom::thread;
 
 const LATER: Tick = Tick(10);
@@ -35,10 +38,13 @@ fn table(max_relays: usize) -> Arc<Table> {
 fn register(table: &Table, n: u8, capacity: u32) -> AdmitOutcome {
     loop {
         let guard = epoch::pin();
-        let Some(record) = table.find_known(table.hash(&id(n)), &id(n), &guard) else {
-            return enter(table, n, capacity, &guard);
+        let record = match table.find_known_or_absence(table.hash(&id(n)), &id(n), &guard) {
+            Ok(record) => record.observe(),
+            Err(absence) => match enter(table, n, capacity, absence, &guard) {
+                Some(outcome) => return outcome,
+                None => continue,
+            },
         };
-        let record = record.observe();
         match record.word().state() {
             State::Live => return AdmitOutcome::AlreadyPresent,
             State::Gone => {
@@ -51,15 +57,24 @@ fn register(table: &Table, n: u8, capacity: u32) -> AdmitOutcome {
     }
 }
 
-fn enter(table: &Table, n: u8, capacity: u32, guard: &Guard) -> AdmitOutcome {
-    while let Some(full) = table.full_without(&id(n), guard) {
+/// `None` if another relay has taken the place.
+fn enter(
+    table: &Table,
+    n: u8,
+    capacity: u32,
+    absence: Absence,
+    guard: &Guard,
+) -> Option<AdmitOutcome> {
+    let id = id(n);
+    let named = (&id, table.hash(&id));
+    while let Some(full) = table.full_without(named, guard) {
         table.help_departures(guard);
-        if table.full_without(&id(n), guard) == Some(full) {
-            return AdmitOutcome::Full;
+        if table.full_without(named, guard) == Some(full) {
+            return Some(AdmitOutcome::NoPlace);
         }
     }
-    let id = id(n);
-    stage(table, &id, capacity, guard).admit(None)
+    let outcome = stage(table, &id, capacity, guard).admit(Before::None(absence));
+    (outcome != AdmitOutcome::NoPlace).then_some(outcome)
 }
 
 /// `None` if another thread was faster.
@@ -68,7 +83,7 @@ fn bring_back(table: &Table, gone: ObservedRecord<'_>, capacity: u32) -> Option<
     let returning = returning.expect("there are announcements")?;
     Some(match returning.admit() {
         true => AdmitOutcome::Admitted,
-        false => AdmitOutcome::Full,
+        false => AdmitOutcome::NoPlace,
     })
 }
 
@@ -80,10 +95,10 @@ fn return_to_a_leaf(table: &Table, n: u8, capacity: u32) {
     let returning = table.bring_back(gone, announcement(capacity), LATER, false, None);
     let returning = returning.expect("there are announcements");
     let returning = returning.expect("no other thread brings it back");
-    returning.append();
+    let snapshot = returning.append();
     let _pending = gone.begin_pending();
     assert!(returning.admit());
-    gone.refresh(true);
+    gone.refresh_in(&snapshot, true);
 }
 
 fn is_eligible_by_its_leaf(table: &Table, n: u8) -> bool {
@@ -181,9 +196,23 @@ fn the_last_place_is_given_once() {
         let ours = register(&table, 2, 1);
         let theirs = theirs.join().unwrap();
         let mut outcomes = [ours, theirs];
-        outcomes.sort_by_key(|&outcome| outcome == AdmitOutcome::Full);
-        assert_eq!(outcomes, [AdmitOutcome::Admitted, AdmitOutcome::Full]);
+        outcomes.sort_by_key(|&outcome| outcome == AdmitOutcome::NoPlace);
+        assert_eq!(outcomes, [AdmitOutcome::Admitted, AdmitOutcome::NoPlace]);
         assert_eq!((live(&table), count(&table)), (1, 1));
+    });
+}
+
+/// It is there already, or has the last place.
+#[test]
+fn a_registration_beside_one_of_its_id_is_not_refused() {
+    check(2, || {
+        let table = table(1);
+        let other = Arc::clone(&table);
+        let theirs = thread::spawn(move || register(&other, 1, 1));
+        let mut outcomes = [register(&table, 1, 1), theirs.join().unwrap()];
+        outcomes.sort_by_key(|&outcome| outcome == AdmitOutcome::AlreadyPresent);
+        let expected = [AdmitOutcome::Admitted, AdmitOutcome::AlreadyPresent];
+        assert_eq!(outcomes, expected);
     });
 }
 
@@ -197,7 +226,7 @@ fn no_registration_is_refused_for_one_that_fails() {
         let staged = stage(&table, &id, 1, &guard);
         let other = Arc::clone(&table);
         let racing = thread::spawn(move || register(&other, 1, 1));
-        let _ = staged.admit(None);
+        let _ = staged.admit(Before::Unknown);
         drop(guard);
         assert_eq!(register(&table, 2, 1), AdmitOutcome::Admitted);
         racing.join().unwrap();
@@ -431,8 +460,8 @@ fn a_return_and_a_registration_exclude_each_other_at_the_bound() {
         let returning = thread::spawn(move || register(&other, 1, 1));
         let ours = register(&table, 2, 1);
         let mut outcomes = [ours, returning.join().unwrap()];
-        outcomes.sort_by_key(|&outcome| outcome == AdmitOutcome::Full);
-        assert_eq!(outcomes, [AdmitOutcome::Admitted, AdmitOutcome::Full]);
+        outcomes.sort_by_key(|&outcome| outcome == AdmitOutcome::NoPlace);
+        assert_eq!(outcomes, [AdmitOutcome::Admitted, AdmitOutcome::NoPlace]);
         assert_eq!((live(&table), count(&table)), (1, 1));
     });
 }
@@ -447,7 +476,8 @@ fn a_preempted_helper_admits_no_relay_that_comes_back() {
         leave(&table, 1);
         let other = Arc::clone(&table);
         let helping = thread::spawn(move || {
-            other.help_unfinished(&epoch::pin());
+            let shard = other.store.shards.get(ShardId::FIRST);
+            other.help_unfinished(shard, &epoch::pin());
             yield_point();
         });
         register(&table, 1, 1);

@@ -49,9 +49,11 @@ impl Table {
         if installed == 0 {
             return false;
         }
-        self.admission.touch();
-        // What was admitted before is live from here on.
-        self.help_unfinished(&epoch::pin());
+        for (_, shard) in self.store.shards.iter() {
+            shard.admission.touch();
+            // What was admitted before is live from here on.
+            self.help_unfinished(shard, &epoch::pin());
+        }
         let high_water = self.store.high_water();
         for start in (0..high_water).step_by(PER_PIN as usize) {
             let guard = epoch::pin();

@@ -1,20 +1,23 @@
 //! How retired records and announcements are freed to their slabs.
 //!
-//! What leaves the table is pushed to the store's stacks of retired items. A *round* takes
+//! What leaves the table is pushed to the stacks of retired items of its shard. A *round* takes
 //! all of them and defers one function to the epoch collector, which makes them
-//! *reclaimable* once no thread that was pinned then still is. There is one round at a time.
-//! So the collector holds one function, however many items a stalled thread delays.
+//! *reclaimable* once no thread that was pinned then still is. A shard has one round at a time.
+//! So the collector holds one function for each, however many items a stalled thread delays.
 //!
 //! Reclaimable items are freed in *batches* of at most 64. A call that needs a record or an
 //! announcement frees one batch, if it would otherwise fail or use a slot that was never
 //! used. Maintenance frees all, batch by batch. Each item is freed once, so a call frees one
 //! item on average.
 //!
+//! A thread begins a round with every sixteenth item that it retires, since a round costs far
+//! more than an item; maintenance, and a call that finds nothing free, begin one with any.
+//!
 //! Deferred functions run on any thread that collects, perhaps one that looks up a relay in
 //! another registry. So that each costs O(1), a deferred function splices whole chains,
 //! frees nothing, and does not own the store. A store whose registry was dropped goes to
-//! *limbo*. The thread that next drops or maintains a registry after the last round of that
-//! store frees it.
+//! *limbo*. The thread that next drops or maintains a registry after the last round of each of
+//! its shards frees it.
 //!
 //! # Invariants
 //!
@@ -22,23 +25,28 @@
 //! - The last access of a round's function to its store is the one that ends the round.
 //! - An item is in one place at a time: retired, in a round, reclaimable, or popped by the
 //!   thread that frees it. So two batches at once have no item in common.
-//! - A reclaimable record holds its permit and counts as awaiting reclamation until it is
-//!   freed or left to its leases. A reclaimable announcement is initialised until then.
-//! - A store in limbo is dropped only after a round that began after its registry ended, and
-//!   after everything that is reclaimable then was freed. So a thread that was pinned then,
+//! - A reclaimable record counts as awaiting reclamation until it is freed or left to its
+//!   leases. A reclaimable announcement is initialised until then.
+//! - A store in limbo is dropped only after rounds of all shards that began after its registry
+//!   ended, and after everything that is reclaimable then was freed. So a thread that was pinned then,
 //!   in a call through a lease, has finished with the store and with what it read there, and
 //!   every announcement has been dropped once.
 //!
-//! Only the swap that begins a round makes a [`RoundBegun`], and a store in limbo without one
-//! tries to begin a round at each sweep. While an earlier round is under way, no new one
-//! begins, so it tries again.
+//! Only the swap that begins a round makes a [`RoundBegun`], and a store in limbo tries to begin
+//! a round at each sweep in each shard that has none. While an earlier round is under way, no
+//! new one begins, so it tries again.
 
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, Ordering};
+use crate::table::shards::{MAX_SHARDS, Shard, ShardId};
 use crate::table::store::{Retired, Store};
+use std::ptr;
 
-/// A store that a round's function refers to.
+/// A store that a round's function refers to; the lowest bits say which shard. So the function
+/// has no more than three words.
 struct InRound(*const Store);
+
+const _: () = assert!(align_of::<Store>() >= MAX_SHARDS);
 
 /// The collector holds a function of three words without allocating.
 #[cfg(target_pointer_width = "64")]
@@ -48,13 +56,20 @@ const _: () = assert!(size_of::<(InRound, Retired)>() <= 3 * size_of::<usize>())
 unsafe impl Send for InRound {}
 
 impl InRound {
-    /// Runs when no thread can reach what was retired any more.
+    fn new(store: &Store, shard: ShardId) -> Self {
+        Self(ptr::from_ref(store).map_addr(|address| address | shard.bits() as usize))
+    }
+
+    /// Runs when no thread can reach what was retired in a shard any more.
     fn finish(self, retired: Retired) {
+        let shard = ShardId::of_bits(self.0.addr() as u64 & (MAX_SHARDS as u64 - 1));
+        let store = self.0.map_addr(|address| address & !(MAX_SHARDS - 1));
         // SAFETY: a round is under way, so the store is owned; see the module.
-        let store = unsafe { &*self.0 };
-        store.make_reclaimable(retired);
+        let store = unsafe { &*store };
+        let shard = store.shards.get(shard);
+        store.make_reclaimable(shard, retired);
         // Release: our accesses to the store are before the end of the round.
-        store.round.store(false, Ordering::Release);
+        shard.round.store(false, Ordering::Release);
     }
 }
 
@@ -62,15 +77,16 @@ impl InRound {
 pub(super) struct RoundBegun(());
 
 impl Store {
-    /// Begins a round with what is retired by now, unless one is under way.
+    /// Begins a round of a shard with what is retired there by now, unless one is under way.
     #[must_use = "where none began, a round is under way that began before"]
-    pub(super) fn begin_round(&self, guard: &Guard) -> Option<RoundBegun> {
+    pub(super) fn begin_round(&self, id: ShardId, guard: &Guard) -> Option<RoundBegun> {
+        let shard = self.shards.get(id);
         // Relaxed: only saves the swap. Acquire: a new round sees what the last one did.
-        if self.round.load(Ordering::Relaxed) || self.round.swap(true, Ordering::Acquire) {
+        if shard.round.load(Ordering::Relaxed) || shard.round.swap(true, Ordering::Acquire) {
             return None;
         }
-        let retired = self.take_retired();
-        let store = InRound(self);
+        let retired = shard.take_retired();
+        let store = InRound::new(self, id);
         guard.defer(move || store.finish(retired));
         // Without this, the function could stay in the bag of a thread that idles.
         guard.flush();
@@ -79,9 +95,11 @@ impl Store {
 
     /// Advances rounds as far as possible without waiting for another thread, in O(1).
     pub(super) fn push_rounds(&self) {
-        if self.has_retired() {
-            // If one is under way, the next call begins the next.
-            let _ = self.begin_round(&epoch::pin());
+        for (id, shard) in self.shards.iter() {
+            if shard.has_retired() {
+                // If one is under way, the next call begins the next.
+                let _ = self.begin_round(id, &epoch::pin());
+            }
         }
         epoch::collect();
     }
@@ -94,14 +112,31 @@ impl Store {
 
     /// Pins anew for each batch, so that the epoch can advance in between.
     fn free_all(&self) {
-        while self.free_records(&epoch::pin()) {}
-        while self.free_announcements(&epoch::pin()) {}
+        for (_, shard) in self.shards.iter() {
+            while self.free_records(shard, &epoch::pin()) {}
+            while self.free_announcements(shard, &epoch::pin()) {}
+        }
     }
 
     #[cfg(not(relay_loom))]
     fn is_at_rest(&self) -> bool {
         // Acquire: the last round is over, and we see what it made reclaimable.
-        !self.round.load(Ordering::Acquire)
+        let is_over = |shard: &Shard| !shard.round.load(Ordering::Acquire);
+        self.shards.iter().all(|(_, shard)| is_over(shard))
+    }
+}
+
+impl Shard {
+    pub(super) fn has_retired(&self) -> bool {
+        !(self.retired_records.is_empty() && self.retired_announcements.is_empty())
+    }
+
+    /// Takes all that is retired so far.
+    pub(super) fn take_retired(&self) -> Retired {
+        Retired {
+            records: self.retired_records.take_all(),
+            announcements: self.retired_announcements.take_all(),
+        }
     }
 }
 
@@ -127,17 +162,29 @@ mod limbo {
 
     struct Deferred {
         store: Arc<Store>,
-        /// The round that began after the end of the registry.
-        last_round: Option<RoundBegun>,
+        /// The round of each shard that began after the end of the registry.
+        last_rounds: Vec<Option<RoundBegun>>,
+    }
+
+    impl Deferred {
+        fn have_all_begun(&self) -> bool {
+            self.last_rounds.iter().all(Option::is_some)
+        }
+
+        fn begin_last_rounds(&mut self) {
+            for ((id, _), last) in self.store.shards.iter().zip(&mut self.last_rounds) {
+                if last.is_none() {
+                    *last = self.store.begin_round(id, &epoch::pin());
+                }
+            }
+        }
     }
 
     static LIMBO: Mutex<Vec<Deferred>> = Mutex::new(Vec::new());
 
     pub(super) fn add(store: Arc<Store>) {
-        LIMBO.lock().push(Deferred {
-            store,
-            last_round: None,
-        });
+        let last_rounds = store.shards.iter().map(|_| None).collect();
+        LIMBO.lock().push(Deferred { store, last_rounds });
     }
 
     pub(super) fn sweep() {
@@ -146,11 +193,9 @@ mod limbo {
         };
         let (done, waiting): (Vec<_>, Vec<_>) = std::mem::take(&mut *limbo)
             .into_iter()
-            .partition(|deferred| deferred.last_round.is_some() && deferred.store.is_at_rest());
+            .partition(|deferred| deferred.have_all_begun() && deferred.store.is_at_rest());
         *limbo = waiting;
-        for deferred in limbo.iter_mut().filter(|it| it.last_round.is_none()) {
-            deferred.last_round = deferred.store.begin_round(&epoch::pin());
-        }
+        limbo.iter_mut().for_each(Deferred::begin_last_rounds);
         drop(limbo);
         done.iter().for_each(|deferred| deferred.store.free_all());
         // The stores are freed here, unless leases hold them.
@@ -177,7 +222,8 @@ mod tests {
     use super::*;
     use crate::relay::NodeId;
     use crate::table::record::Announcement;
-    use crate::table::{Table, Units};
+    use crate::table::shards::ShardLayout;
+    use crate::table::{Before, Table, Units};
     use crate::time::Tick;
     use std::num::NonZeroU32;
     use std::sync::Weak;
@@ -187,8 +233,15 @@ mod tests {
 
     /// A table with one relay, what tells whether its announcement was dropped, and a unit.
     fn leased() -> (Table, Weak<str>, Units) {
-        let table = Table::for_tests(1);
-        let (id, label) = (NodeId::from([1; 32]), Arc::from("rack 1"));
+        leased_in(ShardLayout::ONE, ShardId::FIRST)
+    }
+
+    /// The same in one of several shards.
+    fn leased_in(layout: ShardLayout, shard: ShardId) -> (Table, Weak<str>, Units) {
+        let table = Table::for_tests_in(layout, 1);
+        let mut ids = (0..).map(|n| NodeId::from([n; 32]));
+        let id = ids.find(|id| layout.of_hash(table.hash(id)) == shard);
+        let (id, label) = (id.expect("half of them are"), Arc::from("rack 1"));
         let endpoint = std::net::SocketAddr::from(([192, 0, 2, 1], 4433)).into();
         let weak = Arc::downgrade(&label);
         let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
@@ -205,7 +258,8 @@ mod tests {
             );
             let staged = staged.unwrap();
             let record = staged.record();
-            let _ = staged.admit(None);
+            table.store.shards.supply(shard);
+            let _ = staged.admit(Before::Unknown);
             record.lease(NonZeroU32::MIN, None).map(|(unit, _)| unit)
         };
         (
@@ -242,11 +296,8 @@ mod tests {
         until(|| label.strong_count() == 0);
     }
 
-    #[test]
-    fn a_store_in_limbo_outlives_each_thread_that_was_pinned_at_the_end_of_its_registry() {
-        let (table, label, unit) = leased();
-        drop(unit);
-        let store = Arc::downgrade(&table.store);
+    /// A thread that is pinned until what is returned is called.
+    fn pinned_thread() -> impl FnOnce() {
         let (unpin, wait) = channel::<()>();
         let (tell, pinned) = channel();
         let thread = thread::spawn(move || {
@@ -255,14 +306,45 @@ mod tests {
             wait.recv().unwrap_err();
         });
         pinned.recv().unwrap();
+        move || {
+            drop(unpin);
+            thread.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_store_in_limbo_outlives_each_thread_that_was_pinned_at_the_end_of_its_registry() {
+        let (table, label, unit) = leased();
+        drop(unit);
+        let store = Arc::downgrade(&table.store);
+        let unpin = pinned_thread();
         drop(table);
         for _ in 0..20 {
             free_deferred();
             epoch::collect();
         }
         assert!(store.strong_count() > 0 && label.strong_count() > 0);
-        drop(unpin);
-        thread.join().unwrap();
+        unpin();
+        until(|| store.strong_count() == 0);
+        assert_eq!(label.strong_count(), 0);
+    }
+
+    /// Of the shard of the relay, a round is under way that began before the registry ended. Of
+    /// the other one, none is.
+    #[test]
+    fn a_store_in_limbo_waits_for_a_round_of_each_shard() {
+        let other = ShardId::of_bits(1);
+        let (table, label, unit) = leased_in(ShardLayout::TWO, other);
+        drop(unit);
+        let store = Arc::downgrade(&table.store);
+        let unpin = pinned_thread();
+        assert!(table.store.begin_round(other, &epoch::pin()).is_some());
+        drop(table);
+        for _ in 0..20 {
+            free_deferred();
+            epoch::collect();
+        }
+        unpin();
         until(|| store.strong_count() == 0);
         assert_eq!(label.strong_count(), 0);
     }
@@ -273,10 +355,11 @@ mod tests {
         let (table, label, unit) = leased();
         drop(unit);
         let store = Arc::clone(&table.store);
-        let began = store.begin_round(&epoch::pin());
+        let shard = ShardId::FIRST;
+        let began = store.begin_round(shard, &epoch::pin());
         // Unless it is over by now.
         let is_under_way = began.is_some() && !store.is_at_rest();
-        assert!(!is_under_way || store.begin_round(&epoch::pin()).is_none());
+        assert!(!is_under_way || store.begin_round(shard, &epoch::pin()).is_none());
         let weak = Arc::downgrade(&store);
         drop((table, store));
         until(|| weak.strong_count() == 0);

@@ -13,14 +13,14 @@
 use crate::limits::MAX_CAPACITY;
 use crate::relay::{Cost, NodeId};
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicU32, prefetch};
+use crate::sync::{Arc, prefetch};
 #[cfg(feature = "persistence")]
 use crate::table::record::RttSample;
 use crate::table::record::{
     Announcement, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Parts, Policy, PolicyWord,
     Record, RttUpdate, Second, Subject,
 };
-use crate::table::snapshot::{PendingChange, Publication, Weight};
+use crate::table::snapshot::{PendingChange, Publication, Snapshot, Weight};
 use crate::table::store::{Exhausted, Store};
 use crate::time::Tick;
 use std::cell::Cell;
@@ -154,11 +154,6 @@ impl<'g> RecordRef<'g> {
         let policy = self.store.policy(self.index)?;
         let context = &self.store.publication.context;
         Some(policy.weight(&context.settings, context.now()))
-    }
-
-    /// The link of the wheel's inbox.
-    pub(super) fn inbox_link(&self) -> &'g AtomicU32 {
-        self.extra().inbox_link()
     }
 
     /// Adds a measurement.
@@ -335,6 +330,13 @@ impl<'g> RecordRef<'g> {
         publication.refresh_touched(&self.subject(), fully);
     }
 
+    /// The same, by a snapshot that the caller has loaded, unless there is a later one.
+    pub(crate) fn refresh_in(&self, snapshot: &Snapshot, fully: bool) {
+        self.touch_load();
+        let publication = &self.store.publication;
+        publication.refresh_touched_in(snapshot, &self.subject(), fully);
+    }
+
     /// Opens a pending change. To be held around a change by which the relay may become
     /// eligible.
     pub(crate) fn begin_pending(&self) -> PendingChange<'g> {
@@ -451,7 +453,10 @@ impl<'g> LiveRecord<'g> {
             return Ok(self.postpone(deadline));
         };
         self.prepare_policy(self.announced_policy(&announcement), None)?;
-        let index = self.store.put_announcement(announcement, self.guard)?;
+        let shard = self.store.shards.layout().of_index(self.index);
+        let index = self
+            .store
+            .put_announcement(shard, announcement, self.guard)?;
         let next = Lifecycle::live(deadline, index);
         let renewed = self.record.transition(self.word, next);
         if renewed {

@@ -10,13 +10,16 @@
 //! 4. The record is counted as any other is ([`Returning::admit`]). There is no need to look
 //!    for another record of the id: this one has been in its bucket throughout.
 
+use crate::sync::Arc;
 use crate::table::Table;
-use crate::table::admission::AdmitOutcome;
+use crate::table::admission::{AdmitOutcome, try_admit};
 use crate::table::record::{Announcement, Lifecycle, Load};
 use crate::table::record_ref::{ObservedRecord, RecordRef};
+use crate::table::snapshot::Snapshot;
 use crate::table::store::Exhausted;
 use crate::time::Tick;
 use std::convert::Infallible;
+use std::ops::Deref;
 
 /// A record whose relay is about to come back. The caller alone may change it until it is
 /// admitted.
@@ -29,25 +32,26 @@ pub(crate) struct Returning<'g> {
     word: Lifecycle,
 }
 
-impl Returning<'_> {
+impl<'g> Returning<'g> {
     /// Appends the record to the newest run of arrivals, and pushes it to the inbox of the
-    /// wheel.
-    pub(crate) fn append(&self) {
-        self.table.append(&self.last);
+    /// wheel. Returns the snapshot that has it.
+    pub(crate) fn append(&self) -> impl Deref<Target = Arc<Snapshot>> + use<'g> {
+        self.table.append(&self.last)
     }
 
     /// Admits the relay again, unless the table is full.
     pub(crate) fn admit(self) -> bool {
         let (table, guard) = (self.table, self.last.guard);
+        let shard = table.store.shard_of(self.last.index);
         let outcome = loop {
-            let seen = table.help_unfinished(guard);
-            if let Some(outcome) = table.try_admit(seen, self.last.handle()) {
+            let seen = table.help_unfinished(shard, guard);
+            if let Some(outcome) = try_admit(shard, seen, self.last.handle()) {
                 break outcome;
             }
         };
         let is_admitted = outcome == AdmitOutcome::Admitted;
         if is_admitted {
-            table.help_unfinished(guard);
+            table.help_unfinished(shard, guard);
             self.retire_last_announcement();
             // A renewal from before may have stored its own beside the load meanwhile.
             self.last.copy_announced();
@@ -71,9 +75,9 @@ impl Returning<'_> {
         record.set_flags(Load::CLOSED);
         // The slot that it has among arrivals is void.
         record.end_generation();
-        self.table.gone.count(last);
+        self.table.count_gone(self.last.index, last);
         if last.is_kept() {
-            store.permits.release();
+            store.shard_of(self.last.index).exempt_one();
         }
         record.set_lifecycle(last);
         store.retire_announcement(self.word.announcement(), self.last.guard);
@@ -95,45 +99,25 @@ impl Table {
         arrived_at: Option<Tick>,
     ) -> Result<Option<Returning<'g>>, Exhausted> {
         self.check_is_own(&gone);
-        let word = gone.word();
-        if !word.is_gone() {
+        if !gone.word().is_gone() {
             return Ok(None);
         }
-        if word.is_kept() && !self.store.permits.take() {
-            return Err(Exhausted);
-        }
-        let returning = self.try_bring_back(
-            gone,
-            announcement,
-            deadline,
-            loses_reported_load,
-            arrived_at,
-        );
-        if word.is_kept() && !matches!(returning, Ok(Some(_))) {
-            self.store.permits.release();
-        }
-        returning
-    }
-
-    /// The same, for a thread that has the permit for it.
-    fn try_bring_back<'g>(
-        &'g self,
-        gone: ObservedRecord<'g>,
-        announcement: Announcement,
-        deadline: Tick,
-        loses_reported_load: bool,
-        arrived_at: Option<Tick>,
-    ) -> Result<Option<Returning<'g>>, Exhausted> {
         let (last, capacity) = (gone.word(), announcement.capacity);
         let policy = gone.announced_policy(&announcement);
         gone.prepare_policy(policy, arrived_at)?;
-        let index = self.store.put_announcement(announcement, gone.guard)?;
+        let shard = self.store.shards.layout().of_index(gone.index);
+        let index = self
+            .store
+            .put_announcement(shard, announcement, gone.guard)?;
         let word = Lifecycle::returning(deadline, index);
         if !gone.record.transition(last, word) {
             self.store.return_announcement(index);
             return Ok(None);
         }
-        self.gone.discount(last);
+        self.discount_gone(gone.index, last);
+        if last.is_kept() {
+            self.store.shard_of(gone.index).exempt_one_less();
+        }
         reopen(&gone, capacity, loses_reported_load);
         gone.begin_return(policy, arrived_at);
         Ok(Some(Returning {

@@ -73,9 +73,11 @@ impl<T: Zeroable + Send + Sync> Segments<T> {
 
     /// Segment and offset of an index beyond the first segment.
     fn locate(&self, index: u32) -> (usize, usize) {
-        let len = self.first.len();
-        let segment = (index as usize / len).ilog2() as usize;
-        (segment, index as usize - (len << segment))
+        let (index, len) = (index as usize, self.first.len());
+        // As the quotient of the two would say, without a division.
+        let most = (index.ilog2() - len.ilog2()) as usize;
+        let segment = most - usize::from(len << most > index);
+        (segment, index - (len << segment))
     }
 
     /// Makes room for the item at `index`; `None` when the memory is not to be

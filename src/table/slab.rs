@@ -1,8 +1,8 @@
 //! Storage whose items are taken, freed and taken again, without locks.
 //!
-//! Vacant items are linked into one stack, by links beside the items; items
-//! never used yet come from a counter, so memory is touched only as far as it
-//! was ever needed at once.
+//! Each shard has its own items: of the indices, chunk by chunk in turn. Its vacant items are
+//! linked into one stack, by links beside the items; its items never used yet come from a
+//! counter, so memory is touched only as far as it was ever needed at once.
 //!
 //! # Invariants
 //!
@@ -11,9 +11,10 @@
 
 use crate::footprint::Footprint;
 use crate::sync::epoch::Guard;
-use crate::sync::{AtomicU32, Ordering, Padded, Zeroable};
+use crate::sync::{AtomicU32, Ordering, Zeroable};
 use crate::table::segments::Segments;
-use crate::table::stack::{Chain, TaggedStack};
+use crate::table::shards::{FreeItems, ShardId, ShardLayout};
+use crate::table::stack::Chain;
 
 /// See the module's description.
 pub(super) struct Slab<T> {
@@ -22,21 +23,25 @@ pub(super) struct Slab<T> {
     links: Segments<AtomicU32>,
     /// No index from here on is taken.
     limit: u32,
-    vacant: TaggedStack,
-    /// Items from here on were never taken.
-    fresh: Padded<AtomicU32>,
+    layout: ShardLayout,
+}
+
+/// Where items are taken from: a shard, and what is free there.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) shard: ShardId,
+    pub(super) free: &'a FreeItems,
 }
 
 impl<T: Zeroable + Send + Sync> Slab<T> {
-    /// A slab of at most `limit` items, with room for `len` of them at first;
+    /// A slab of items below `limit`, with room for `len` of them at first;
     /// `None` when the memory is not to be had.
-    pub(super) fn new(len: u32, limit: u32) -> Option<Self> {
+    pub(super) fn new(len: u32, limit: u32, layout: ShardLayout) -> Option<Self> {
         Some(Self {
             items: Segments::new(len)?,
             links: Segments::new(len)?,
             limit,
-            vacant: TaggedStack::default(),
-            fresh: Padded(AtomicU32::default()),
+            layout,
         })
     }
 
@@ -58,56 +63,57 @@ impl<T: Zeroable + Send + Sync> Slab<T> {
         self.links.get(index)
     }
 
-    /// One more than the highest index that was ever taken.
-    pub(super) fn high_water(&self) -> u32 {
-        // Acquire: the segments of all indices below exist.
-        self.fresh.load(Ordering::Acquire)
+    /// If the indices below `high_water` were used so far.
+    pub(super) fn footprint(&self, high_water: u32) -> Footprint {
+        self.items.footprint(high_water) + self.links.footprint(high_water)
     }
 
-    pub(super) fn footprint(&self) -> Footprint {
-        let used = self.high_water();
-        self.items.footprint(used) + self.links.footprint(used)
+    /// Takes a vacant item of a shard. If there is none, calls `refill`, which returns whether it
+    /// freed any, and tries again; then takes an item that was never used, if the shard uses fewer
+    /// than `bound` returns. `None` if all are in use and the slab cannot grow.
+    pub(super) fn take(
+        &self,
+        from: Source<'_>,
+        guard: &Guard,
+        refill: impl FnOnce() -> bool,
+        bound: impl FnOnce() -> u32,
+    ) -> Option<u32> {
+        self.pop(from.free, guard)
+            .or_else(|| refill().then(|| self.pop(from.free, guard)).flatten())
+            .or_else(|| self.take_fresh(from, bound()))
     }
 
-    /// Takes a vacant item. If there is none, calls `refill`, which returns whether it freed
-    /// any, and tries again; then takes an item that was never used. `None` if all are in use
-    /// and the slab cannot grow.
-    pub(super) fn take(&self, guard: &Guard, refill: impl FnOnce() -> bool) -> Option<u32> {
-        self.pop(guard)
-            .or_else(|| refill().then(|| self.pop(guard)).flatten())
-            .or_else(|| self.take_fresh())
+    fn pop(&self, free: &FreeItems, _pinned: &Guard) -> Option<u32> {
+        free.vacant.pop(|index| self.link(index))
     }
 
-    fn pop(&self, _pinned: &Guard) -> Option<u32> {
-        self.vacant.pop(|index| self.link(index))
-    }
-
-    fn take_fresh(&self) -> Option<u32> {
+    fn take_fresh(&self, Source { shard, free }: Source<'_>, bound: u32) -> Option<u32> {
         // Relaxed: the compare-and-swap decides, and `ensure` orders the segments.
-        let mut index = self.fresh.load(Ordering::Relaxed);
+        let mut used = free.used.load(Ordering::Relaxed);
         loop {
-            if index >= self.limit {
+            let index = self.layout.index(shard, used);
+            if used >= bound || index >= self.limit {
                 return None;
             }
             self.items.ensure(index)?;
             self.links.ensure(index)?;
-            // Release: see `high_water`. Relaxed: on failure only the number is used.
-            match self.fresh.compare_exchange_weak(
-                index,
-                index + 1,
+            // Release: see `FreeItems::high_water`. Relaxed: on failure only the number is used.
+            match free.used.compare_exchange_weak(
+                used,
+                used + 1,
                 Ordering::Release,
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return Some(index),
-                Err(current) => index = current,
+                Err(current) => used = current,
             }
         }
     }
 
-    /// Frees an item, which its taker does not use any more, and which no other thread can
-    /// reach.
-    pub(super) fn release(&self, index: u32) {
-        self.vacant.push(Chain::of(index), |index| self.link(index));
+    /// Frees items to their shard. Their takers do not use them any more, and no other thread can
+    /// reach them.
+    pub(super) fn release(&self, to: &FreeItems, items: Chain) {
+        to.vacant.push(items, |index| self.link(index));
     }
 }
 
@@ -117,47 +123,72 @@ mod tests {
     use crate::sync::epoch;
     use std::ptr;
 
+    const ONE: ShardLayout = ShardLayout::ONE;
+
+    fn from(free: &FreeItems) -> Source<'_> {
+        Source {
+            shard: ShardId::FIRST,
+            free,
+        }
+    }
+
     #[test]
     fn a_freed_item_is_taken_before_a_fresh_one() {
-        let slab = Slab::<AtomicU32>::new(3, 4).unwrap();
+        let slab = Slab::<AtomicU32>::new(3, 4, ONE).unwrap();
+        let free = FreeItems::default();
+        let from = from(&free);
         let guard = epoch::pin();
         let taken: Vec<_> = (0..3)
-            .map(|_| slab.take(&guard, || false).unwrap())
+            .map(|_| slab.take(from, &guard, || false, || u32::MAX).unwrap())
             .collect();
         assert_eq!(taken, [0, 1, 2]);
-        slab.release(1);
-        slab.release(0);
-        assert_eq!(slab.take(&guard, || false), Some(0));
-        assert_eq!(slab.take(&guard, || false), Some(1));
-        assert_eq!(slab.take(&guard, || false), Some(3));
-        assert_eq!(slab.high_water(), 4);
-        assert_eq!(slab.take(&guard, || false), None, "there is a limit");
+        slab.release(&free, Chain::of(1));
+        slab.release(&free, Chain::of(0));
+        assert_eq!(slab.take(from, &guard, || false, || u32::MAX), Some(0));
+        assert_eq!(slab.take(from, &guard, || false, || u32::MAX), Some(1));
+        assert_eq!(slab.take(from, &guard, || false, || u32::MAX), Some(3));
+        assert_eq!(ONE.high_water(ShardId::FIRST, &free), 4);
+        assert_eq!(
+            slab.take(from, &guard, || false, || u32::MAX),
+            None,
+            "there is a limit"
+        );
+        slab.release(&free, Chain::of(2));
+        assert_eq!(
+            slab.take(from, &guard, || false, || 0),
+            Some(2),
+            "the bound is for fresh ones"
+        );
     }
 
     #[test]
     fn it_is_refilled_before_anything_fresh_is_taken() {
-        let slab = Slab::<AtomicU32>::new(3, 4).unwrap();
+        let slab = Slab::<AtomicU32>::new(3, 4, ONE).unwrap();
+        let free = FreeItems::default();
+        let from = from(&free);
         let guard = epoch::pin();
         let refill = |index| {
-            slab.release(index);
+            slab.release(&free, Chain::of(index));
             true
         };
-        let taken = [(); 2].map(|()| slab.take(&guard, || false).unwrap());
+        let taken = [(); 2].map(|()| slab.take(from, &guard, || false, || u32::MAX).unwrap());
         assert_eq!(taken, [0, 1]);
-        assert_eq!(slab.take(&guard, || refill(1)), Some(1));
-        slab.release(0);
+        assert_eq!(slab.take(from, &guard, || refill(1), || u32::MAX), Some(1));
+        slab.release(&free, Chain::of(0));
         let unasked = || unreachable!("there is one");
-        assert_eq!(slab.take(&guard, unasked), Some(0));
-        assert_eq!(slab.take(&guard, || false), Some(2));
+        assert_eq!(slab.take(from, &guard, unasked, || u32::MAX), Some(0));
+        assert_eq!(slab.take(from, &guard, || false, || u32::MAX), Some(2));
     }
 
     #[test]
     fn it_grows_by_segments_that_double() {
-        let slab = Slab::<AtomicU32>::new(3, u32::MAX).unwrap();
+        let slab = Slab::<AtomicU32>::new(3, u32::MAX, ONE).unwrap();
+        let free = FreeItems::default();
+        let from = from(&free);
         let guard = epoch::pin();
         let mut places = std::collections::BTreeSet::new();
         for index in 0..100 {
-            assert_eq!(slab.take(&guard, || false), Some(index));
+            assert_eq!(slab.take(from, &guard, || false, || u32::MAX), Some(index));
             places.insert(ptr::from_ref(slab.get(index)) as usize);
         }
         assert_eq!(places.len(), 100, "no two indices share an item");

@@ -12,20 +12,21 @@
 //! - The word of a `TaggedStack` carries a tag that changes at every pop. The tag prevents
 //!   ABA: a pop with a stale `next` fails, unless exactly 2^32 pops happened in between.
 
-use crate::sync::{AtomicU32, AtomicU64, Ordering, Padded};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::num::NonZeroU64;
+use std::ops::Range;
 
 /// Pushed to one by one, taken as a whole.
 #[derive(Debug, Default)]
 pub(super) struct Stack {
     /// The ends of the chain of all items, or zero.
-    ends: Padded<AtomicU64>,
+    ends: AtomicU64,
 }
 
 /// Items linked from top to bottom, at least one, which belong to its holder.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct Chain {
+pub(in crate::table) struct Chain {
     /// Index plus one of the bottom item in the high half, of the top item in the
     /// low half.
     ends: NonZeroU64,
@@ -33,10 +34,10 @@ pub(super) struct Chain {
 
 /// Pushed to by whole chains, popped one by one.
 #[derive(Debug, Default)]
-pub(super) struct TaggedStack {
+pub(in crate::table) struct TaggedStack {
     /// Tag in the high half; index plus one of the top item, or zero, in the
     /// low half.
-    top: Padded<AtomicU64>,
+    top: AtomicU64,
 }
 
 impl Stack {
@@ -75,13 +76,52 @@ impl Stack {
     }
 }
 
+/// Items that are linked one by one, to a chain.
+#[derive(Debug, Default)]
+pub(super) struct Batch(Option<Chain>);
+
+impl Batch {
+    /// Adds an item at the top.
+    pub(super) fn add<'a>(&mut self, index: u32, link_of: impl Fn(u32) -> &'a AtomicU32) {
+        let added = match &self.0 {
+            None => Chain::of(index),
+            Some(chain) => {
+                // Relaxed: published when the chain is pushed.
+                link_of(index).store(chain.top_name(), Ordering::Relaxed);
+                Chain::between(index + 1, chain.bottom() + 1)
+            }
+        };
+        self.0 = Some(added);
+    }
+
+    pub(super) fn into_chain(self) -> Option<Chain> {
+        self.0
+    }
+}
+
 impl Chain {
+    /// From names of the top item and the bottom one.
+    fn between(top: u32, bottom: u32) -> Self {
+        let ends = NonZeroU64::new(u64::from(bottom) << 32 | u64::from(top));
+        Self {
+            ends: ends.expect("names are above zero"),
+        }
+    }
+
     /// A single item.
     #[inline]
     pub(super) fn of(index: u32) -> Self {
-        let name = u64::from(index) + 1;
-        let ends = NonZeroU64::new(name << 32 | name).expect("above zero");
-        Self { ends }
+        Self::between(index + 1, index + 1)
+    }
+
+    /// Consecutive items, if any, whose links these are.
+    pub(super) fn of_range<'a>(
+        indices: Range<u32>,
+        link_of: impl Fn(u32) -> &'a AtomicU32,
+    ) -> Option<Self> {
+        let mut batch = Batch::default();
+        indices.rev().for_each(|index| batch.add(index, &link_of));
+        batch.into_chain()
     }
 
     fn top_name(&self) -> u32 {
@@ -137,9 +177,87 @@ impl TaggedStack {
         }
     }
 
+    /// How many items were popped so far, modulo 2^32.
+    pub(super) fn pops(&self) -> u32 {
+        // Acquire: a thread that has seen what became of an item counts its pop.
+        (self.top.load(Ordering::Acquire) >> 32) as u32
+    }
+
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         // Relaxed: a hint; `pop` decides.
         self.top.load(Ordering::Relaxed) as u32 == 0
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+
+    fn links() -> [AtomicU32; 8] {
+        // What is left of another stack.
+        [(); 8].map(|()| AtomicU32::new(5))
+    }
+
+    fn all_of(stack: &TaggedStack, links: &[AtomicU32]) -> Vec<u32> {
+        std::iter::from_fn(|| stack.pop(|index| &links[index as usize])).collect()
+    }
+
+    #[test]
+    fn a_chain_of_what_was_pushed_is_popped_from_its_top() {
+        let links = links();
+        let (stack, tagged) = (Stack::default(), TaggedStack::default());
+        assert!(stack.take_all().is_none() && stack.is_empty());
+        for index in [3, 0, 7] {
+            stack.push(index, &links[index as usize]);
+        }
+        assert!(!stack.is_empty());
+        let chain = stack.take_all().unwrap();
+        assert_eq!((chain.top_name(), chain.bottom()), (8, 3));
+        assert!(stack.is_empty() && tagged.is_empty());
+        tagged.push(chain, |index| &links[index as usize]);
+        assert!(!tagged.is_empty());
+        assert_eq!(all_of(&tagged, &links), [7, 0, 3]);
+        assert!(tagged.is_empty());
+    }
+
+    #[test]
+    fn a_chain_goes_above_what_is_there() {
+        let links = links();
+        let link_of = |index: u32| &links[index as usize];
+        let stack = TaggedStack::default();
+        stack.push(Chain::of_range(4..7, link_of).unwrap(), link_of);
+        stack.push(Chain::of(0), link_of);
+        stack.push(Chain::of_range(1..3, link_of).unwrap(), link_of);
+        assert_eq!(all_of(&stack, &links), [1, 2, 0, 4, 5, 6]);
+        assert!(Chain::of_range(4..4, link_of).is_none());
+    }
+
+    #[test]
+    fn a_batch_has_what_was_added_last_at_its_top() {
+        let links = links();
+        let link_of = |index: u32| &links[index as usize];
+        assert!(Batch::default().into_chain().is_none());
+        let mut batch = Batch::default();
+        for index in [2, 6, 4] {
+            batch.add(index, link_of);
+        }
+        let stack = TaggedStack::default();
+        stack.push(batch.into_chain().unwrap(), link_of);
+        assert_eq!(all_of(&stack, &links), [4, 6, 2]);
+    }
+
+    #[test]
+    fn pops_are_counted_and_pushes_are_not() {
+        let links = links();
+        let link_of = |index: u32| &links[index as usize];
+        let stack = TaggedStack::default();
+        for pops in 0..3 {
+            stack.push(Chain::of(1), link_of);
+            assert_eq!(stack.pops(), pops);
+            assert_eq!(stack.pop(link_of), Some(1));
+        }
+        assert_eq!(stack.pop(link_of), None);
+        assert_eq!(stack.pops(), 3);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! # Bounds
 //!
-//! [`permits`](super::permits) has the numbers. Before [`take_record`](Store::take_record)
+//! [`bounds`](super::bounds) has the numbers. Before [`take_record`](Store::take_record)
 //! fails, or uses a never-used slot, it frees one [batch](super::reclaim) of reclaimable
 //! records.
 //!
@@ -19,25 +19,25 @@ use crate::events::EventLog;
 use crate::footprint::Footprint;
 use crate::limits::MAX_CAPACITY;
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicBool, AtomicU32, Ordering, Padded, UnsafeCell, Zeroable};
-use crate::table::admission_word::INDICES;
-use crate::table::permits::{Permits, SPARE_PERMITS, announcements};
+use crate::sync::{Arc, AtomicU32, Ordering, UnsafeCell, Zeroable};
+use crate::table::bounds::{announcements, records, usual_records};
 use crate::table::record::{
-    Announcement, Extra, Handle, Load, Parts, Policies, Policy, Record, Subject,
+    Announcement, Extra, Handle, Lifecycle, Load, Parts, Policies, Policy, Record, Subject,
 };
 use crate::table::segments::Segments;
-use crate::table::slab::Slab;
+use crate::table::shards::admission_word::INDICES;
+use crate::table::shards::{FreeItems, Shard, ShardId, ShardLayout, Shards};
+use crate::table::slab::{Slab, Source};
 use crate::table::snapshot::{Publication, SelectionSettings};
-use crate::table::stack::{Chain, Stack, TaggedStack};
+use crate::table::stack::{Batch, Chain, TaggedStack};
 use crate::time::Watch;
-use crate::wheel::Inbox;
-use std::iter;
 use std::mem::MaybeUninit;
 
-/// How many records, or announcements, a thread frees at a time. As many of the one as of the
-/// other: a record and an announcement that were taken together should be taken together
-/// again.
-const BATCH: usize = if cfg!(relay_loom) { 1 } else { 64 };
+/// How many records, or announcements, a thread frees at a time.
+const BATCH: u32 = if cfg!(relay_loom) { 1 } else { 64 };
+
+/// With so many retired items a thread begins a round.
+const PER_ROUND: u32 = if cfg!(relay_loom) { 1 } else { 16 };
 
 /// Records and announcements of one registry.
 pub(super) struct Store {
@@ -48,28 +48,18 @@ pub(super) struct Store {
     /// How many records there is usually room for.
     usual: u32,
     announcements: Slab<AnnouncementCell>,
-    pub(super) permits: Padded<Permits>,
-    /// Records retired and neither freed yet nor left to their leases.
-    awaiting: Padded<AtomicU32>,
-    /// Announcements that no lifecycle word names any more and that are not yet freed.
-    superseded: Padded<AtomicU32>,
-    retired_records: Stack,
-    retired_announcements: Stack,
-    /// What no thread can reach any more, to be freed in batches.
-    reclaimable_records: TaggedStack,
-    reclaimable_announcements: TaggedStack,
-    /// Whether a round of reclamation is under way.
-    pub(super) round: AtomicBool,
-    /// Records that are not yet on the wheel, or have to be moved there.
-    pub(super) inbox: Inbox,
+    pub(super) shards: Shards,
+    /// How many records a shard may use that are not exempt, and how many announcements.
+    record_bound: u32,
+    announcement_bound: u32,
     /// The snapshot that finds search.
     pub(super) publication: Publication,
 }
 
-/// What was retired before a round began.
+/// What was retired in a shard before a round began.
 pub(super) struct Retired {
-    records: Option<Chain>,
-    announcements: Option<Chain>,
+    pub(super) records: Option<Chain>,
+    pub(super) announcements: Option<Chain>,
 }
 
 /// No record or announcement is left: all wait for a thread that stays pinned.
@@ -101,30 +91,24 @@ impl Store {
     /// the memory is not to be had.
     pub(super) fn new(
         max_relays: usize,
+        layout: ShardLayout,
         settings: SelectionSettings,
         watch: Watch,
         events: Arc<EventLog>,
     ) -> Option<Self> {
         // The others are allocated once so many are in reclamation or leased.
-        let usual = u32::try_from(max_relays + SPARE_PERMITS).ok()?;
-        let permits = Permits::new(max_relays)?;
+        let usual = layout.indices_for(u32::try_from(usual_records(max_relays)).ok()?);
         let announcements = u32::try_from(announcements(max_relays)).ok()?;
         Some(Self {
-            records: Slab::new(usual, INDICES)?,
+            records: Slab::new(usual, INDICES, layout)?,
             extras: Segments::new(usual)?,
             policies: Policies::new(),
             usual,
-            announcements: Slab::new(usual, announcements)?,
-            permits: Padded(permits),
-            awaiting: Padded(AtomicU32::default()),
-            superseded: Padded(AtomicU32::default()),
-            retired_records: Stack::default(),
-            retired_announcements: Stack::default(),
-            reclaimable_records: TaggedStack::default(),
-            reclaimable_announcements: TaggedStack::default(),
-            round: AtomicBool::default(),
-            inbox: Inbox::default(),
-            publication: Publication::new(settings, watch, events),
+            announcements: Slab::new(usual, Lifecycle::ANNOUNCEMENTS as u32, layout)?,
+            shards: Shards::new(u32::try_from(max_relays).ok()?, layout),
+            record_bound: layout.share_of(u32::try_from(records(max_relays)).ok()?),
+            announcement_bound: layout.share_of(announcements),
+            publication: Publication::new(layout.count(), settings, watch, events),
         })
     }
 
@@ -174,82 +158,104 @@ impl Store {
         self.policies.ensure(index, self.usual)
     }
 
+    /// The shard of the record or announcement at an index.
+    #[inline]
+    pub(super) fn shard_of(&self, index: u32) -> &Shard {
+        self.shards.of_index(index)
+    }
+
     /// One more than the highest index that was ever in use.
     pub(super) fn high_water(&self) -> u32 {
-        self.records.high_water()
+        self.highest(|shard| &shard.records)
+    }
+
+    fn highest(&self, items: impl Fn(&Shard) -> &FreeItems) -> u32 {
+        let layout = self.shards.layout();
+        let high_water = |(id, shard)| layout.high_water(id, items(shard));
+        self.shards.iter().map(high_water).max().unwrap_or(0)
     }
 
     /// Of all records, with what goes with them.
     pub(super) fn footprint_of_records(&self) -> Footprint {
         let used = self.high_water();
-        self.records.footprint() + self.extras.footprint(used) + self.policies.footprint(used)
+        self.records.footprint(used) + self.extras.footprint(used) + self.policies.footprint(used)
     }
 
     /// Of all announcements, without what they point to.
     pub(super) fn footprint_of_announcements(&self) -> Footprint {
-        self.announcements.footprint()
+        let used = self.highest(|shard| &shard.announcements);
+        self.announcements.footprint(used)
     }
 
     /// Records retired and neither freed yet nor left to their leases.
     pub(super) fn awaiting_reclamation(&self) -> usize {
-        // Relaxed, here and below: a count that carries nothing but itself.
-        self.awaiting.load(Ordering::Relaxed) as usize
+        self.shards.sum(|shard| &shard.awaiting)
     }
 
     /// Announcements that no lifecycle word names any more and that are not yet freed.
     pub(super) fn superseded(&self) -> usize {
-        self.superseded.load(Ordering::Relaxed) as usize
+        self.shards.sum(|shard| &shard.superseded)
     }
 
-    /// Takes a record, private to the caller until published.
-    pub(super) fn take_record(&self, guard: &Guard) -> Result<u32, Exhausted> {
-        let has_permit = self.permits.take();
-        if !has_permit {
-            // What is reclaimable holds permits.
-            self.free_records(guard);
-            if !self.permits.take() {
-                return Err(Exhausted);
-            }
-        }
-        // A call frees at most one batch.
-        let taken = self.take_record_permitted(guard, has_permit);
-        if taken.is_none() {
-            self.permits.release();
-        }
-        taken.ok_or(Exhausted)
-    }
-
-    /// The same, for a thread that has a permit for it.
-    pub(super) fn take_record_permitted(&self, guard: &Guard, may_refill: bool) -> Option<u32> {
-        let refill =
-            || may_refill && !self.reclaimable_records.is_empty() && self.free_records(guard);
-        let index = self.records.take(guard, refill)?;
+    /// Takes a record of a shard, private to the caller until published.
+    pub(super) fn take_record(&self, id: ShardId, guard: &Guard) -> Result<u32, Exhausted> {
+        let shard = self.shards.get(id);
+        let from = Source {
+            shard: id,
+            free: &shard.records,
+        };
+        let refill = || self.refill(shard, id, guard);
+        let bound = || self.record_bound.saturating_add_signed(shard.exempt());
+        let taken = self.records.take(from, guard, refill, bound);
+        let index = taken.ok_or(Exhausted)?;
         if self.extras.ensure(index).is_none() {
-            self.records.release(index);
-            return None;
+            self.free_record(index);
+            return Err(Exhausted);
         }
-        Some(index)
+        Ok(index)
+    }
+
+    /// Frees a batch of records with their announcements; false if none are reclaimable. Then it
+    /// begins a round with what is retired.
+    fn refill(&self, shard: &Shard, id: ShardId, guard: &Guard) -> bool {
+        if !shard.reclaimable_records.is_empty() {
+            return self.free_records(shard, guard);
+        }
+        if shard.has_retired() {
+            self.begin_round_if_none(id, guard);
+        }
+        false
     }
 
     /// Frees a record that was never published.
     pub(super) fn return_record(&self, index: u32) {
-        self.records.release(index);
-        self.permits.release();
+        self.free_record(index);
     }
 
-    /// Stores an announcement; the caller publishes or returns it.
+    /// Stores an announcement of a relay of a shard; the caller publishes or returns it.
     ///
     /// Its capacity is within the bounds from here on: the load word has no room for more.
     pub(super) fn put_announcement(
         &self,
+        id: ShardId,
         mut announcement: Announcement,
         guard: &Guard,
     ) -> Result<u32, Exhausted> {
         debug_assert!((1..=MAX_CAPACITY).contains(&announcement.capacity));
         announcement.capacity = announcement.capacity.clamp(1, MAX_CAPACITY);
-        let refill =
-            || !self.reclaimable_announcements.is_empty() && self.free_announcements(guard);
-        let index = self.announcements.take(guard, refill).ok_or(Exhausted)?;
+        let shard = self.shards.get(id);
+        let from = Source {
+            shard: id,
+            free: &shard.announcements,
+        };
+        let reclaimable = &shard.reclaimable_announcements;
+        let refill = || match reclaimable.is_empty() {
+            true => self.refill(shard, id, guard),
+            false => self.free_announcements(shard, guard),
+        };
+        let bound = || self.announcement_bound;
+        let taken = self.announcements.take(from, guard, refill, bound);
+        let index = taken.ok_or(Exhausted)?;
         self.announcements.get(index).0.with_mut(|content| {
             // SAFETY: the cell was taken from the slab, so it is this
             // thread's alone and its former content was dropped.
@@ -285,103 +291,137 @@ impl Store {
 
     /// Frees an announcement that was never published.
     pub(super) fn return_announcement(&self, index: u32) {
+        self.drop_announcement(index);
+        let free = &self.shard_of(index).announcements;
+        self.announcements.release(free, Chain::of(index));
+    }
+
+    /// Of an announcement that was never published, or that no thread can reach any more.
+    fn drop_announcement(&self, index: u32) {
         self.announcements.get(index).0.with_mut(|content| {
-            // SAFETY: filled, and no other thread can reach it: never
-            // published, or unreachable (the only other caller's case).
+            // SAFETY: filled, and no other thread can reach it.
             unsafe { (*content).assume_init_drop() };
         });
-        self.announcements.release(index);
     }
 
     /// Retires an announcement that no lifecycle word names any more.
     pub(super) fn retire_announcement(&self, index: u32, guard: &Guard) {
-        self.push_retired_announcement(index);
-        self.begin_round_if_none(guard);
-    }
-
-    /// If a round is under way, the next one takes what was retired since.
-    fn begin_round_if_none(&self, guard: &Guard) {
-        let _ = self.begin_round(guard);
-    }
-
-    fn push_retired_announcement(&self, index: u32) {
-        // Relaxed, as all changes of this count.
-        self.superseded.fetch_add(1, Ordering::Relaxed);
-        let link = self.announcements.link(index);
-        self.retired_announcements.push(index, link);
-    }
-
-    /// Retires a closed record, which is out of its bucket, and its announcement; once, by the
-    /// thread that closed it.
-    pub(super) fn retire(&self, record: u32, announcement: Option<u32>, guard: &Guard) {
-        // Relaxed, as all changes of this count.
-        self.awaiting.fetch_add(1, Ordering::Relaxed);
-        let link = self.records.link(record);
-        self.retired_records.push(record, link);
-        match announcement {
-            Some(announcement) => self.retire_announcement(announcement, guard),
-            None => self.begin_round_if_none(guard),
+        if self.push_retired_announcement(index) {
+            self.begin_round_if_none(self.shards.layout().of_index(index), guard);
         }
     }
 
-    pub(super) fn has_retired(&self) -> bool {
-        !(self.retired_records.is_empty() && self.retired_announcements.is_empty())
+    /// If a round is under way, the next one takes what was retired since.
+    fn begin_round_if_none(&self, shard: ShardId, guard: &Guard) {
+        let _ = self.begin_round(shard, guard);
     }
 
-    /// Takes all that is retired so far.
-    pub(super) fn take_retired(&self) -> Retired {
-        Retired {
-            records: self.retired_records.take_all(),
-            announcements: self.retired_announcements.take_all(),
+    /// Whether it is time to begin a round.
+    fn push_retired_announcement(&self, index: u32) -> bool {
+        let shard = self.shard_of(index);
+        // Relaxed, as all changes of this count.
+        let before = shard.superseded.fetch_add(1, Ordering::Relaxed);
+        let link = self.announcements.link(index);
+        shard.retired_announcements.push(index, link);
+        is_time_for_a_round(before)
+    }
+
+    /// Retires a closed record, which is out of its bucket, with its announcement; once, by the
+    /// thread that closed it.
+    pub(super) fn retire(&self, index: u32, announcement: Option<u32>, guard: &Guard) {
+        let shard = self.shard_of(index);
+        self.extra(index).keep_announcement(announcement);
+        // Relaxed, as all changes of this count.
+        let before = shard.awaiting.fetch_add(1, Ordering::Relaxed);
+        shard.retired_records.push(index, self.records.link(index));
+        if is_time_for_a_round(before) {
+            self.begin_round_if_none(self.shards.layout().of_index(index), guard);
         }
     }
 
     /// To be called when no pinned thread can reach these. Splices both chains in O(1).
-    pub(super) fn make_reclaimable(&self, retired: Retired) {
+    pub(super) fn make_reclaimable(&self, shard: &Shard, retired: Retired) {
         if let Some(records) = retired.records {
-            self.reclaimable_records
-                .push(records, |index| self.records.link(index));
+            let link_of = |index| self.records.link(index);
+            shard.reclaimable_records.push(records, link_of);
         }
         if let Some(announcements) = retired.announcements {
-            self.reclaimable_announcements
-                .push(announcements, |index| self.announcements.link(index));
+            let link_of = |index| self.announcements.link(index);
+            shard.reclaimable_announcements.push(announcements, link_of);
         }
     }
 
-    /// Frees a batch of the reclaimable records; whether there were any.
+    /// Frees a batch of the reclaimable records of a shard, and their announcements; whether there
+    /// were any.
     #[cold]
-    pub(super) fn free_records(&self, _pinned: &Guard) -> bool {
+    pub(super) fn free_records(&self, shard: &Shard, _pinned: &Guard) -> bool {
         let link_of = |index| self.records.link(index);
-        let taken = iter::from_fn(|| self.reclaimable_records.pop(link_of));
-        free_batch(taken, |index| self.on_unreachable(index))
+        let (mut records, mut announcements) = (Batch::default(), Batch::default());
+        let mut freed = 0;
+        while let Some(index) = pop_up_to(BATCH, &mut freed, &shard.reclaimable_records, link_of) {
+            if let Some(announcement) = self.extra(index).kept_announcement() {
+                self.drop_announcement(announcement);
+                announcements.add(announcement, |index| self.announcements.link(index));
+            }
+            if self.is_unreachable_to_all(index) {
+                records.add(index, link_of);
+            }
+        }
+        if let Some(all) = announcements.into_chain() {
+            self.announcements.release(&shard.announcements, all);
+        }
+        if let Some(all) = records.into_chain() {
+            self.records.release(&shard.records, all);
+        }
+        shard.awaiting.fetch_sub(freed, Ordering::Relaxed);
+        freed > 0
     }
 
-    /// Frees a batch of the reclaimable announcements; whether there were any.
+    /// Frees a batch of the reclaimable announcements of a shard; whether there were any.
     #[cold]
-    pub(super) fn free_announcements(&self, _pinned: &Guard) -> bool {
+    pub(super) fn free_announcements(&self, shard: &Shard, _pinned: &Guard) -> bool {
         let link_of = |index| self.announcements.link(index);
-        let taken = iter::from_fn(|| self.reclaimable_announcements.pop(link_of));
-        free_batch(taken, |index| {
-            self.return_announcement(index);
-            self.superseded.fetch_sub(1, Ordering::Relaxed);
-        })
+        let (mut batch, mut freed) = (Batch::default(), 0);
+        let from = &shard.reclaimable_announcements;
+        while let Some(index) = pop_up_to(BATCH, &mut freed, from, link_of) {
+            self.drop_announcement(index);
+            batch.add(index, link_of);
+        }
+        if let Some(all) = batch.into_chain() {
+            self.announcements.release(&shard.announcements, all);
+        }
+        shard.superseded.fetch_sub(freed, Ordering::Relaxed);
+        freed > 0
     }
 
-    /// Only leases can reach the record any more; for the thread that took it from those
-    /// reclaimable.
-    pub(super) fn on_unreachable(&self, index: u32) {
+    /// Marks a record that only leases can reach any more; whether none does. For the thread that
+    /// took it from those reclaimable.
+    pub(super) fn is_unreachable_to_all(&self, index: u32) -> bool {
         let before = self.record(index).set_flags(Load::UNREACHABLE);
         debug_assert!(before.is_closed());
-        self.awaiting.fetch_sub(1, Ordering::Relaxed);
-        self.permits.release();
-        if before.leases() == 0 {
-            self.free_record(index);
+        let has_leases = before.leases() > 0;
+        if has_leases {
+            self.shard_of(index).exempt_one();
         }
+        !has_leases
     }
 
-    /// Frees an unreachable record without leases.
-    pub(super) fn free_record(&self, index: u32) {
-        self.records.release(index);
+    /// Frees an unreachable record whose last lease was released.
+    pub(super) fn free_leased_record(&self, index: u32) {
+        self.shard_of(index).exempt_one_less();
+        self.free_record(index);
+    }
+
+    fn free_record(&self, index: u32) {
+        let free = &self.shard_of(index).records;
+        self.records.release(free, Chain::of(index));
+    }
+
+    /// Pushes a record to the inbox of the wheel.
+    #[inline]
+    pub(super) fn push_to_inbox(&self, index: u32) {
+        let link = self.extra(index).inbox_link();
+        self.shard_of(index).inbox.push(index, link);
     }
 
     /// Pushes a record that is kept to the inbox of the wheel, for it may have no reason any
@@ -389,7 +429,7 @@ impl Store {
     #[cold]
     pub(super) fn reconsider(&self, index: u32) {
         if self.record(index).lifecycle().is_kept() {
-            self.inbox.push(index, self.extra(index).inbox_link());
+            self.push_to_inbox(index);
         }
     }
 
@@ -406,7 +446,7 @@ impl Store {
         for index in 0..self.high_water() {
             let record = self.record(index);
             if let Some(announcement) = record.vacate().announced() {
-                self.push_retired_announcement(announcement);
+                let _ = self.push_retired_announcement(announcement);
             }
             // Before the flag: the last lease may drop it at once.
             let reference = Arc::clone(self);
@@ -418,14 +458,22 @@ impl Store {
     }
 }
 
-/// Frees the first items of these, a batch at most; whether there were any.
-fn free_batch(taken: impl Iterator<Item = u32>, free: impl Fn(u32)) -> bool {
-    let mut were_any = false;
-    for index in taken.take(BATCH) {
-        free(index);
-        were_any = true;
-    }
-    were_any
+/// Of so many that are retired, whether the next one is to begin a round. A round costs far more
+/// than what it is for; those that follow cost less together.
+fn is_time_for_a_round(retired: u32) -> bool {
+    retired % PER_ROUND == 0
+}
+
+/// Takes the top of a stack, unless so many were `taken` before.
+fn pop_up_to<'a>(
+    most: u32,
+    taken: &mut u32,
+    stack: &TaggedStack,
+    link_of: impl Fn(u32) -> &'a AtomicU32,
+) -> Option<u32> {
+    let index = (*taken < most).then(|| stack.pop(link_of)).flatten()?;
+    *taken += 1;
+    Some(index)
 }
 
 /// Models keep what is deferred, so whatever frees a store there does so early.

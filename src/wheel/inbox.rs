@@ -12,7 +12,7 @@
 //! that clears the flag acquires what every pushing thread released, also what those
 //! released that found it set.
 
-use crate::sync::{AtomicU32, Ordering, Padded};
+use crate::sync::{AtomicU32, Ordering};
 
 /// The record is in the stack.
 const QUEUED: u32 = 1 << 31;
@@ -21,21 +21,24 @@ const QUEUED: u32 = 1 << 31;
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     /// Index plus one of the record on top, or zero.
-    top: Padded<AtomicU32>,
+    top: AtomicU32,
 }
 
 impl Inbox {
     /// Adds the record at `index`, whose link this is.
     pub(crate) fn push(&self, index: u32, link: &AtomicU32) {
-        // AcqRel: see the module's description.
-        if link.fetch_or(QUEUED, Ordering::AcqRel) & QUEUED != 0 {
-            return;
-        }
-        // Relaxed, here and on failure: the compare-and-swap decides.
+        // Relaxed, here and on failure: the compare-and-swaps decide.
         let mut top = self.top.load(Ordering::Relaxed);
-        loop {
-            // AcqRel: passes on what other pushing threads released.
+        // AcqRel, twice: see the module's description.
+        let is_new = link.compare_exchange(0, QUEUED | top, Ordering::AcqRel, Ordering::Relaxed);
+        if is_new.is_err() {
+            if link.fetch_or(QUEUED, Ordering::AcqRel) & QUEUED != 0 {
+                return;
+            }
+            // It was taken out in between.
             link.swap(QUEUED | top, Ordering::AcqRel);
+        }
+        loop {
             // Release: publishes the link.
             match self.top.compare_exchange_weak(
                 top,
@@ -46,6 +49,8 @@ impl Inbox {
                 Ok(_) => return,
                 Err(current) => top = current,
             }
+            // AcqRel: passes on what other pushing threads released.
+            link.swap(QUEUED | top, Ordering::AcqRel);
         }
     }
 

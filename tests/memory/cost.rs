@@ -8,6 +8,10 @@ use std::sync::atomic::Ordering;
 
 const RELAYS: u32 = 4_096;
 
+/// By chance, the relays of one shard are more than those of another. How far the indices of records
+/// go, and with them tables by index, depends on the largest shard.
+const NOTHING: RangeInclusive<f64> = -4.0..=4.0;
+
 fn live_bytes() -> isize {
     LIVE_BYTES.load(Ordering::Relaxed)
 }
@@ -55,9 +59,9 @@ fn assert_more(what: &str, bytes: f64, allowed: RangeInclusive<f64>) {
 fn each_thing_that_few_relays_announce_takes_little_and_nothing_elsewhere() {
     let _alone = alone();
     let of = |announced: fn(u32) -> RegisterOptions| bytes_per_relay(announced, nothing);
-    // The policy of a relay has 16 bytes, a tree about 9.
-    assert_more("a cost", of(|_| options().cost(2.0)), 16.0..=24.0);
-    assert_more("a tier", of(|_| options().tier(1)), 24.0..=40.0);
+    // The policy of a record has 16 bytes, a tree about 9 for each relay.
+    assert_more("a cost", of(|_| options().cost(2.0)), 16.0..=30.0);
+    assert_more("a tier", of(|_| options().tier(1)), 24.0..=46.0);
     assert_more(
         "labels",
         of(|_| options().labels(["eu", "udp"])),
@@ -74,11 +78,11 @@ fn each_thing_that_few_relays_announce_takes_little_and_nothing_elsewhere() {
 fn the_operators_words_take_a_policy_for_each_relay() {
     let _alone = alone();
     let one_tier = |world: &World| world.set_tier(&id(7), 1).unwrap();
-    assert_more("a tier", bytes_per_relay(plain, one_tier), 16.0..=40.0);
+    assert_more("a tier", bytes_per_relay(plain, one_tier), 16.0..=46.0);
     let one_cost = |world: &World| world.set_cost(&id(7), 2.0).unwrap();
-    assert_more("a cost", bytes_per_relay(plain, one_cost), 16.0..=24.0);
+    assert_more("a cost", bytes_per_relay(plain, one_cost), 16.0..=30.0);
     let lifted = |world: &World| _ = world.lift(&id(7));
-    assert_more("nothing lifted", bytes_per_relay(plain, lifted), -1.0..=1.0);
+    assert_more("nothing lifted", bytes_per_relay(plain, lifted), NOTHING);
 }
 
 #[test]
@@ -86,16 +90,16 @@ fn calls_take_trees_only_for_filters_and_for_several_units() {
     let _alone = alone();
     let after = |options| bytes_per_relay(plain, ask(options));
     let any = FindOptions::new;
-    assert_more("a plain call", after(any()), -1.0..=1.0);
+    assert_more("a plain call", after(any()), NOTHING);
     let domains = any().exclude_domains(["rack 7"]);
-    assert_more("domains", after(domains), -1.0..=1.0);
+    assert_more("domains", after(domains), NOTHING);
     let of_a_peer = any().requester(non_relay());
-    assert_more("a requester", after(of_a_peer), -1.0..=1.0);
+    assert_more("a requester", after(of_a_peer), NOTHING);
     // A tree of about 9 bytes for each relay. Of a filter also the policies.
-    assert_more("units", after(any().units(4)), 8.0..=16.0);
-    assert_more("a filter", after(any().avoid(["x"])), 24.0..=40.0);
+    assert_more("units", after(any().units(4)), 6.0..=20.0);
+    assert_more("a filter", after(any().avoid(["x"])), 24.0..=46.0);
     let both = any().avoid(["x"]).units(4);
-    assert_more("both", after(both), 40.0..=60.0);
+    assert_more("both", after(both), 40.0..=66.0);
 }
 
 /// Beyond the filters that have trees, further ones take nothing.
@@ -111,7 +115,8 @@ fn filters_beyond_those_that_have_trees_take_nothing() {
         })
     };
     let (most, beyond) = (ask_for(16), ask_for(40));
-    assert!((beyond - most).abs() < 1.0, "{beyond} bytes, not {most}");
+    // A tree of each would be some 200 bytes.
+    assert!((beyond - most).abs() < 16.0, "{beyond} bytes, not {most}");
 }
 
 /// Views are reserved for as many peers as may be remembered when the first one is, and not before.

@@ -9,6 +9,7 @@ mod addresses;
 mod again;
 mod announcing;
 mod bans;
+mod bound;
 mod brokering;
 mod building;
 mod closing;

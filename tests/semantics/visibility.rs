@@ -1,6 +1,7 @@
 //! Rule 2: every later call sees the effect of `register` and `unregister`, at any size.
 
 use crate::common::*;
+use std::collections::VecDeque;
 
 const CROWD: u32 = 500;
 
@@ -53,6 +54,42 @@ fn s02_a_relay_that_left_before_any_maintenance_is_never_handed_out() {
         assert!(world.reserve(&non_relay(), &all()).is_err());
         assert!(world.find_relays(&non_relay(), &all()).is_empty());
     }
+}
+
+/// Also if slots of several relays are taken in another order, and of relays that are merged already
+/// none is.
+#[test]
+fn s02_a_relay_in_the_slot_of_one_that_left_is_found_instead_of_it() {
+    for (max_relays, merged) in [(50, 0), (50, 30), (4_096, 0), (4_096, 1_000)] {
+        let world = world_of(max_relays);
+        (0..merged).for_each(|n| world.join(n));
+        (0..merged).for_each(|n| world.drain(n));
+        world.maintain();
+        let mut there: VecDeque<u32> = (10_000..10_006).collect();
+        there.iter().for_each(|&n| world.join(n));
+        for n in 10_006..11_000 {
+            let gone = [there.pop_front(), there.pop_back()].map(Option::unwrap);
+            gone.into_iter().for_each(|n| world.leave(n));
+            let mut left: Vec<u32> = there.iter().copied().collect();
+            assert_eq!(sorted(world.ranking()), left, "{gone:?} have left");
+            let newcomers = [2 * n, 2 * n + 1];
+            for n in newcomers {
+                world.join(n);
+                let only = excluding(there.iter().copied());
+                assert_eq!(world.found_with(&only), Some(n));
+                let lease = world.reserve(&non_relay(), &only).expect("a free unit");
+                assert_eq!(number(lease.relay().node_id()), n);
+                there.push_back(n);
+                left.push(n);
+                assert_eq!(sorted(world.ranking()), left);
+            }
+        }
+    }
+}
+
+fn sorted(mut relays: Vec<u32>) -> Vec<u32> {
+    relays.sort_unstable();
+    relays
 }
 
 #[test]

@@ -111,9 +111,15 @@ fn a_refusal_counts_under_the_reason_of_most_relays() {
     assert_eq!(refused(far, within(ms(5))).too_far, 1);
     let departed = |world: &World| {
         world.join(1);
+        world.maintain();
         world.leave(1);
     };
     assert_eq!(refused(departed, any()).departed, 1);
+    let departed_before_it_was_sorted = |world: &World| {
+        world.join(1);
+        world.leave(1);
+    };
+    assert_eq!(refused(departed_before_it_was_sorted, any()).no_relays, 1);
 }
 
 #[test]

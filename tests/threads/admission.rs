@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use crate::{at_once, join, register_patiently};
+use fastrand::Rng;
 use relay_registry::{RegisterError, Registration};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -50,6 +51,102 @@ fn distinct_new_relays_fill_the_registry_to_its_bound_and_no_further() {
     }
 }
 
+/// With so many relays, a machine with two cores or more has eight shards.
+const MANY: u32 = 16_384;
+
+/// A table that several threads have filled with the relays below [`MANY`].
+fn filled() -> World {
+    let world = world_of(MANY as usize);
+    at_once(THREADS, |thread| {
+        (0..MANY)
+            .filter(|n| n % THREADS == thread)
+            .for_each(|n| join(&world, n));
+    });
+    world
+}
+
+/// Threads register these relays; returns those that were admitted. The others were refused,
+/// because the table was full.
+fn admitted(world: &World, newcomers: &[u32]) -> Vec<u32> {
+    let share = newcomers.len().div_ceil(THREADS as usize);
+    let outcomes = at_once(THREADS, |thread| {
+        let own = newcomers.chunks(share).nth(thread as usize).unwrap_or(&[]);
+        let mut admitted = Vec::new();
+        for &n in own {
+            match register(world, n) {
+                Ok(Registration::New) => admitted.push(n),
+                Err(RegisterError::Full { max, .. }) => assert_eq!(max, MANY as usize),
+                other => panic!("relay {n}: {other:?}"),
+            }
+        }
+        admitted
+    });
+    outcomes.concat()
+}
+
+/// Whichever shards they are in.
+#[test]
+fn after_some_have_left_as_many_are_admitted_and_no_more() {
+    let mut rng = Rng::with_seed(17);
+    let world = world_of(MANY as usize);
+    let candidates: Vec<u32> = (0..MANY + MANY / 2).collect();
+    let mut held = admitted(&world, &candidates);
+    assert_eq!(held.len(), MANY as usize);
+    assert_eq!(world.relay_count(), MANY as usize);
+    let mut next = MANY * 2;
+    for leaving in [1, 1, 1, 2, 3, 8, 50, 300, 2_000, 9_000, MANY as usize, 1] {
+        rng.shuffle(&mut held);
+        let gone = held.split_off(held.len() - leaving);
+        at_once(THREADS, |thread| {
+            let own = gone.iter().skip(thread as usize).step_by(THREADS as usize);
+            own.for_each(|&n| world.leave(n));
+        });
+        assert_eq!(world.relay_count(), MANY as usize - leaving);
+        let newcomers: Vec<u32> = (next..).take(leaving + leaving / 2 + 8).collect();
+        next += newcomers.len() as u32;
+        let admitted = admitted(&world, &newcomers);
+        assert_eq!(admitted.len(), leaving, "as many as have left");
+        assert_eq!(world.relay_count(), MANY as usize);
+        held.extend(admitted);
+    }
+}
+
+/// There is a place for each of them at each moment, but it may be in another shard.
+#[test]
+fn no_newcomer_is_refused_for_whom_a_place_is_in_another_shard() {
+    let world = filled();
+    at_once(THREADS, |thread| {
+        let mut rng = Rng::with_seed(thread.into());
+        let mut held: Vec<u32> = (0..MANY).filter(|n| n % THREADS == thread).collect();
+        for n in (0..3_000).map(|turn| MANY + turn * THREADS + thread) {
+            let leaving = rng.usize(..held.len());
+            world.leave(std::mem::replace(&mut held[leaving], n));
+            join(&world, n);
+        }
+    });
+    assert_eq!(world.relay_count(), MANY as usize);
+    let refused = register(&world, u32::MAX - 1);
+    assert!(
+        matches!(refused, Err(RegisterError::Full { .. })),
+        "{refused:?}"
+    );
+}
+
+/// Of threads that ask for the last place, which may be in a shard of none of them, one gets it.
+#[test]
+fn a_last_place_in_another_shard_goes_to_exactly_one_of_many() {
+    let world = filled();
+    let mut last = 0;
+    for round in 1..500 {
+        world.leave(last);
+        let first = MANY + round * THREADS;
+        let newcomers: Vec<u32> = (first..first + THREADS).collect();
+        let admitted = admitted(&world, &newcomers);
+        assert_eq!(admitted.len(), 1, "round {round}: {admitted:?}");
+        last = admitted[0];
+    }
+}
+
 #[test]
 fn one_id_is_new_to_exactly_one_of_many() {
     for max_relays in [1, 2, 100] {
@@ -65,6 +162,20 @@ fn one_id_is_new_to_exactly_one_of_many() {
             assert_eq!(world.relay_count(), 1);
             world.leave(round);
         }
+    }
+}
+
+/// The word that orders admissions first had the value that it has after the first one. So a thread
+/// that had read it in the empty table admitted the relay of another one again.
+#[test]
+fn the_first_id_of_a_registry_is_new_to_exactly_one_of_many() {
+    for round in 0..1_000 {
+        let world = world_of(2);
+        let outcomes = at_once(THREADS, |_| register(&world, 1));
+        assert_eq!(count(&outcomes, Registration::New), 1, "{outcomes:?}");
+        assert_eq!(world.relay_count(), 1, "round {round}: {outcomes:?}");
+        world.leave(1);
+        assert!(!world.has(1), "round {round}: it was there twice");
     }
 }
 

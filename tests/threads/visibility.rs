@@ -4,7 +4,7 @@ use crate::common::*;
 use crate::{at_once, join, join_with, register_patiently, while_running};
 use relay_registry::{FindOptions, NatType, RegisterError, RegisterOptions, Registration};
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -73,6 +73,52 @@ fn joining_and_leaving_are_seen_by_other_threads_at_once() {
 #[test]
 fn joining_and_leaving_are_seen_by_other_threads_at_once_in_a_crowd() {
     tell_of_joining_and_leaving(300);
+}
+
+/// Relays come and go in turns, so that each takes the slot of one that left. A call finds none
+/// that had left before it began. It may find none at all, because none stays throughout it.
+fn find_those_that_took_slots_of_others(max_relays: usize, crowd: u32) {
+    const LAST: u32 = 1_000_000 + 20_000;
+    let world = world_of(max_relays);
+    (0..crowd).for_each(|n| world.join(n));
+    (0..crowd).for_each(|n| world.drain(n));
+    let mut present = 1_000_000;
+    join(&world, present);
+    let (left, coming) = (AtomicU32::new(0), AtomicU32::new(present));
+    let find = || {
+        let gone = left.load(Ordering::SeqCst);
+        let found = world.found();
+        let list = world.ranking();
+        let latest = coming.load(Ordering::SeqCst);
+        for n in list.into_iter().chain(found) {
+            assert!(n > gone, "{n} had left, as had all to {gone}");
+            assert!(n <= latest, "{n} has not come yet");
+        }
+    };
+    while_running(find, || {
+        while present < LAST {
+            coming.store(present + 1, Ordering::SeqCst);
+            join(&world, present + 1);
+            world.leave(present);
+            left.store(present, Ordering::SeqCst);
+            present += 1;
+            assert_eq!(world.found(), Some(present), "it alone is there");
+            if present % 1_000 == 0 {
+                world.maintain();
+            }
+        }
+    });
+    assert_eq!(world.ranking(), [LAST]);
+}
+
+#[test]
+fn a_relay_in_the_slot_of_another_is_found_instead_of_it() {
+    find_those_that_took_slots_of_others(8, 0);
+}
+
+#[test]
+fn a_relay_in_the_slot_of_another_is_found_instead_of_it_beside_many_shards() {
+    find_those_that_took_slots_of_others(16_384, 200);
 }
 
 #[test]

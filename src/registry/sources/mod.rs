@@ -188,7 +188,8 @@ impl SyncRun<'_> {
             options,
         } = relay;
         let (inner, time) = (self.registry.inner(), TimeSource::Reading(self.read));
-        let registration = inner.try_register_local(id, endpoint, options, true, time)?;
+        let named = (id, inner.relays.table.hash(id));
+        let registration = inner.try_register_local(named, endpoint, options, true, time)?;
         inner.conclude_registration(id, &Ok(registration));
         self.registry.merge_after(registration);
         self.members.insert(*id);

@@ -94,7 +94,7 @@ impl Inner {
 
     fn other_memory(&self) -> Footprint {
         Footprint::of::<Self>()
-            + self.calls.footprint()
+            + self.relays.counters.footprint()
             + self.coordinates.footprint()
             + self.relays.reputation.footprint()
             + self.probes.footprint()

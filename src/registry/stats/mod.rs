@@ -64,7 +64,7 @@ pub struct Stats {
     /// Records of forgotten relays that are not reclaimed yet: a thread may still see them, or
     /// neither a registration nor a maintenance pass has reclaimed them. While a thread is stalled
     /// inside a call they add up. With the relays that are registered or remembered they are at
-    /// most three times `max_relays` plus 2,048, not counting those that were kept for their
+    /// most three times `max_relays` plus 2,048, and as many more as were kept at one time for their
     /// leases, a ban or draining.
     pub awaiting_reclamation: usize,
     /// Time since relays were last sorted, in whole ticks.
@@ -119,7 +119,7 @@ impl Inner {
     pub(super) fn stats(&self) -> Stats {
         let now = self.relays.present();
         let totals = self.relays.counters.totals();
-        let calls = self.calls.totals();
+        let calls = totals.calls;
         let live = LiveRelays::at(&self.relays, now);
         let (wheel_len, expiry) = self.expiry.wheel_len_and_footprint();
         let snapshot = self.relays.publication().load();

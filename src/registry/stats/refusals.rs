@@ -12,9 +12,9 @@ use crate::relay::Rejection;
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Refusals {
-    /// No relay was registered, nor had one departed since the relays were last sorted.
+    /// No relay was registered, nor had one of those departed that were last sorted.
     pub no_relays: u64,
-    /// Most were unregistered or had expired since the relays were last sorted.
+    /// Most were unregistered or had expired since they were last sorted.
     pub departed: u64,
     /// Most had too few free units.
     pub full: u64,

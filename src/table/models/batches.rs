@@ -6,21 +6,28 @@
 
 use super::*;
 use crate::sync::Ordering;
+use crate::table::shards::{Shard, ShardId};
 use std::collections::BTreeSet;
+use std::iter;
 
 /// A record and its announcement, by their indices.
 type Pair = (u32, u32);
 
+fn shard(table: &Table) -> &Shard {
+    table.store.shards.get(ShardId::FIRST)
+}
+
 fn take(table: &Table) -> Pair {
     let guard = epoch::pin();
-    let record = table.store.take_record(&guard);
-    let announcement = table.store.put_announcement(announcement(1), &guard);
+    let (store, shard) = (&table.store, ShardId::FIRST);
+    let record = store.take_record(shard, &guard);
+    let announcement = store.put_announcement(shard, announcement(1), &guard);
     (record.unwrap(), announcement.unwrap())
 }
 
 /// Retires both; no round begins.
 fn retire(table: &Table, (record, announcement): Pair) {
-    table.store.round.store(true, Ordering::Relaxed);
+    shard(table).round.store(true, Ordering::Relaxed);
     table.store.record(record).set_flags(Load::CLOSED);
     table
         .store
@@ -29,14 +36,14 @@ fn retire(table: &Table, (record, announcement): Pair) {
 
 /// Ends a round with all that is retired.
 fn end_round(table: &Table) {
-    let retired = table.store.take_retired();
-    table.store.make_reclaimable(retired);
+    let shard = shard(table);
+    table.store.make_reclaimable(shard, shard.take_retired());
 }
 
 fn free_batch(table: &Table) -> bool {
     let guard = epoch::pin();
-    let records = table.store.free_records(&guard);
-    let announcements = table.store.free_announcements(&guard);
+    let records = table.store.free_records(shard(table), &guard);
+    let announcements = table.store.free_announcements(shard(table), &guard);
     records || announcements
 }
 
@@ -45,11 +52,12 @@ fn assert_given_back_once(table: &Table, in_use: Option<Pair>) {
     while free_batch(table) {}
     assert_eq!(table.backlog(), 0);
     let guard = epoch::pin();
-    let put = || table.store.put_announcement(announcement(1), &guard);
-    let taken = || Some((table.store.take_record(&guard).ok()?, put().ok()?));
+    let (store, shard) = (&table.store, ShardId::FIRST);
+    let put = || store.put_announcement(shard, announcement(1), &guard);
+    let taken = || Some((store.take_record(shard, &guard).ok()?, put().ok()?));
     let all = std::iter::from_fn(taken).chain(in_use);
     let (records, announcements): (BTreeSet<_>, BTreeSet<_>) = all.unzip();
-    assert_eq!(records.len(), 4, "as many as there are permits");
+    assert_eq!(records.len(), 4, "as many as there may be");
     assert_eq!(announcements.len(), 4);
 }
 
@@ -88,6 +96,35 @@ fn a_round_ends_beside_a_batch_of_the_one_before() {
         free_batch(&table);
         ending.join().unwrap();
         assert_given_back_once(&table, None);
+    });
+}
+
+/// A record comes into a round as soon as it is retired.
+#[test]
+fn a_record_that_is_freed_at_once_has_its_announcement() {
+    check(2, || {
+        let table = table(1);
+        let (_, spare) = take(&table);
+        let pair = take(&table);
+        let other = Arc::clone(&table);
+        let retiring = thread::spawn(move || {
+            retire(&other, pair);
+            yield_point();
+        });
+        yield_point();
+        end_round(&table);
+        free_batch(&table);
+        retiring.join().unwrap();
+        end_round(&table);
+        while free_batch(&table) {}
+        let guard = epoch::pin();
+        let put = || {
+            table
+                .store
+                .put_announcement(ShardId::FIRST, announcement(1), &guard)
+        };
+        let rest = iter::from_fn(|| put().ok()).filter(|&it| it != spare);
+        assert_eq!(rest.count(), 4, "all but the spare one");
     });
 }
 

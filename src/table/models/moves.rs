@@ -103,7 +103,7 @@ fn a_look_up_beside_a_restart_finds_one_of_the_records() {
             let id = id(1);
             let live = other.find(&id, &guard).unwrap().observe_live().unwrap();
             let closing = other.close_live(live).unwrap();
-            let outcome = stage(&other, &id, 1, &guard).admit(Some(&closing));
+            let outcome = stage(&other, &id, 1, &guard).admit(Before::Record(&closing));
             assert_eq!(outcome, AdmitOutcome::Admitted);
             yield_point();
             closing.forget();

@@ -174,8 +174,10 @@ impl Record {
         // thread that still sees the old one was pinned before the record is retired: the
         // pin has a SeqCst fence, and the grace period of the record begins later. So the
         // next identity is written after it unpins.
+        // Relaxed: no other thread changes it.
+        let word = self.generation_and_len.load(Ordering::Relaxed);
         self.generation_and_len
-            .fetch_add(1 << LEN_BITS, Ordering::Release);
+            .store(word.wrapping_add(1 << LEN_BITS), Ordering::Release);
     }
 }
 

@@ -240,7 +240,8 @@ impl Lifecycle {
         self.state() == State::Gone
     }
 
-    /// Whether it is gone, and remembered without regard to time. Then it holds no permit.
+    /// Whether it is gone, and remembered without regard to time. Then it is exempt from the
+    /// [bound](crate::table::bounds).
     pub(crate) fn is_kept(self) -> bool {
         self.0 & TICK_MASK >= PLACEHOLDER && self.is_gone()
     }

@@ -94,6 +94,7 @@ pub(in crate::table) struct Extra {
     window: RttWindow,
     identity_tail: AtomicWords<4>,
     inbox_link: AtomicU32,
+    /// The number of the arrival; once the record is retired, its announcement.
     arrival: AtomicU32,
 }
 
@@ -225,6 +226,20 @@ impl Extra {
         // Relaxed: likewise.
         self.arrival.store(number, Ordering::Relaxed);
     }
+
+    /// Keeps the announcement of a record that is about to be retired, by the thread that retires
+    /// it.
+    pub(in crate::table) fn keep_announcement(&self, index: Option<u32>) {
+        // Relaxed: published with the stack of retired records.
+        let name = index.map_or(0, |index| index + 1);
+        self.arrival.store(name, Ordering::Relaxed);
+    }
+
+    /// That announcement, for the thread that frees the record.
+    pub(in crate::table) fn kept_announcement(&self) -> Option<u32> {
+        // Relaxed: likewise.
+        self.arrival.load(Ordering::Relaxed).checked_sub(1)
+    }
 }
 
 impl Record {
@@ -252,7 +267,7 @@ impl Record {
         let word = self.generation_and_len.load(Ordering::Relaxed);
         self.generation_and_len
             .store(with_len(word, id.len_u8()), Ordering::Relaxed);
-        extra.window.clear(0);
+        extra.window.begin();
         if let Some((reported_at, micros)) = rtt_seed {
             extra
                 .window

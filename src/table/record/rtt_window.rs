@@ -210,6 +210,16 @@ impl RttWindow {
         Sample::from_bits(best).map(|sample| sample.latest)
     }
 
+    /// Forgets the samples of the last tenure, before another thread sees this one.
+    pub(crate) fn begin(&self) {
+        for word in &self.0 {
+            // Relaxed, twice: published with the identity.
+            if word.load(Ordering::Relaxed) != 0 {
+                word.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Forgets all samples.
     ///
     /// The word that the latest ones go to comes first: of what one thread records

@@ -80,7 +80,7 @@ impl Base {
             let located = merged.iter().map(|it| (slot_of(it), it.position));
             Geometry::new(located, last, top_for(last + 1) + 1)
         });
-        let leaves = Leaves::new(last + 1, precision, filters, geometry);
+        let leaves = Leaves::new(last + 1, precision, filters, geometry, 1);
         for it in &merged {
             leaves.put(slot_of(it), it.relay);
         }

@@ -8,6 +8,7 @@ use crate::table::record::Second;
 use crate::table::record::{
     Extra, Handle, Lifecycle, Load, Parts, Policies, Record, State, Subject,
 };
+use crate::table::shards::ShardId;
 use crate::time::{Tick, Timeline};
 use std::convert::Infallible;
 
@@ -31,6 +32,7 @@ impl Relays {
             records,
             policies: Policies::new(),
             publication: Publication::new(
+                1,
                 SelectionSettings::FOR_TESTS,
                 Timeline::for_tests(),
                 crate::events::EventLog::for_tests(),
@@ -61,7 +63,8 @@ impl Relays {
 
     pub(super) fn arrive(&self, index: usize) {
         let subject = self.subject(index);
-        self.publication.append(subject.handle, subject.extra);
+        self.publication
+            .append(ShardId::FIRST, subject.handle, subject.extra);
         self.publication.refresh(&subject, true);
     }
 

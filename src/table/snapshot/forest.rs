@@ -39,12 +39,12 @@ use crate::table::record::Subject;
 use crate::table::snapshot::context::Context;
 use crate::table::snapshot::filters::FilterId;
 use crate::table::snapshot::free_units::FreeUnits;
-use crate::table::snapshot::geometry::Geometry;
 use crate::table::snapshot::lanes::{BestChildren, best_children};
 use crate::table::snapshot::leaf::{Leaf, Summary, SummaryWord};
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
-use crate::table::snapshot::leaves::Precision;
-use crate::table::snapshot::tree::Tree;
+use crate::table::snapshot::leaves::Leaves;
+use crate::table::snapshot::tree::{FANOUT, Tree};
+use crate::time::Tick;
 
 /// See the module's description.
 pub(crate) struct Forest {
@@ -54,8 +54,10 @@ pub(crate) struct Forest {
     pub(crate) lowest: TierTrees,
     /// Allocated when the first relay is in any other tier.
     higher: OnceBox<HigherTiers>,
-    /// How many relays are in each state, by its number.
-    counts: Padded<[AtomicU32; StateCounts::LEN]>,
+    /// How many relays are in each state, by its number; none in [`VACANT`]. They are in several
+    /// stripes, by slot, so that threads that are busy with different relays seldom write the
+    /// same.
+    counts: Box<[Padded<[AtomicU32; StateCounts::LEN]>]>,
 }
 
 /// The trees over the relays of one tier. Their leaves are those of the slots; where a slot
@@ -81,36 +83,48 @@ pub(super) struct Shape {
 #[derive(Clone, Copy)]
 pub(super) struct LeafSource<'a> {
     pub(super) slot: usize,
+    pub(super) leaves: &'a Leaves,
     pub(super) subject: &'a Subject<'a>,
     pub(super) context: &'a Context,
-    pub(super) precision: Precision,
-    pub(super) geometry: &'a Option<Geometry>,
-    /// How many slots the part has.
-    pub(super) slots: usize,
 }
 
+/// The number of the state of a slot without a relay.
+const VACANT: usize = LeafState::Vacant.number();
+
 impl LeafSource<'_> {
+    /// What the record says at a tick; `None` if the relay has left the slot.
+    #[inline(always)]
+    pub(super) fn leaf_at(&self, tick: Tick) -> Option<Leaf> {
+        let bins = self.leaves.precision.bins;
+        self.is_there()
+            .then(|| Leaf::of(self.subject, self.context, bins, tick))
+    }
+
+    #[inline(always)]
+    fn is_there(&self) -> bool {
+        self.leaves.at(self.slot) == Some(self.subject.handle)
+    }
+
     /// The fields of the leaf in the summary tree of a tier, in a forest for a filter.
     #[inline(always)]
-    fn summary(&self, tier: u8, filter: Option<FilterId>) -> u64 {
-        if !self.subject.is_in(tier, filter) {
-            return 0;
+    fn summary(&self, tier: u8, filter: Option<FilterId>) -> Option<u64> {
+        match self.subject.is_in(tier, filter) {
+            true => Some(self.leaf_at(self.context.leaf_tick())?.summary),
+            false => self.is_there().then_some(0),
         }
-        let tick = self.context.leaf_tick();
-        Leaf::of(self.subject, self.context, self.precision.bins, tick).summary
     }
 
     /// The fields of the tree of free units.
-    fn free_units(&self, tier: u8, filter: Option<FilterId>, free: &FreeUnits) -> u64 {
-        let state = SummaryWord(self.summary(tier, filter)).state();
-        free.fields(state, self.subject.record.load())
+    fn free_units(&self, tier: u8, filter: Option<FilterId>, free: &FreeUnits) -> Option<u64> {
+        let state = SummaryWord(self.summary(tier, filter)?).state();
+        Some(free.fields(state, self.subject.record.load()))
     }
 
     fn shape(&self) -> Shape {
         Shape {
-            slots: self.slots,
-            has_positions: self.geometry.is_some(),
-            most_free_units: self.precision.most_free_units,
+            slots: self.leaves.len(),
+            has_positions: self.leaves.geometry.is_some(),
+            most_free_units: self.leaves.precision.most_free_units,
         }
     }
 
@@ -122,19 +136,21 @@ impl LeafSource<'_> {
     /// The word of the joint tree that follows from the summary of a leaf.
     fn joint(&self, trees: &TierTrees) -> u64 {
         let summary = SummaryWord(trees.summaries.leaf(self.slot));
-        let geometry = self.geometry.as_ref();
+        let geometry = self.leaves.geometry.as_ref();
         let height = geometry.map_or(0.0, |geometry| geometry.height(self.slot));
-        summary.joint(self.precision.bins, &self.context.settings, height)
+        let bins = self.leaves.precision.bins;
+        summary.joint(bins, &self.context.settings, height)
     }
 }
 
 impl Forest {
-    pub(super) fn new(filter: Option<FilterId>, shape: Shape) -> Self {
+    /// With so many stripes of counts, a power of two.
+    pub(super) fn new(filter: Option<FilterId>, shape: Shape, stripes: usize) -> Self {
         Self {
             filter,
             lowest: TierTrees::new(shape),
             higher: OnceBox::new(),
-            counts: Padded::default(),
+            counts: (0..stripes).map(|_| Padded::default()).collect(),
         }
     }
 
@@ -209,9 +225,9 @@ impl Forest {
     fn refresh_in(&self, (tier, trees): (u8, &TierTrees), source: &LeafSource<'_>, to_root: bool) {
         let summary = || source.summary(tier, self.filter);
         let (before, after) = trees.summaries.update(source.slot, to_root, summary);
-        self.recount(before, after);
+        self.recount(source.slot, before, after);
         if let Some(joint) = trees.joint.as_ref().filter(|_| to_root || before != after) {
-            joint.update(source.slot, to_root, || source.joint(trees));
+            joint.update(source.slot, to_root, || Some(source.joint(trees)));
         }
         // Also if the summary is the same: free units change more often.
         if let Some(free) = &trees.free_units {
@@ -225,12 +241,27 @@ impl Forest {
         let (tier, trees) = self.trees_of(source);
         let summary = || source.summary(tier, self.filter);
         let (before, after) = trees.summaries.set(source.slot, summary);
-        self.recount(before, after);
+        self.recount(source.slot, before, after);
         if let Some(joint) = &trees.joint {
-            joint.set(source.slot, || source.joint(trees));
+            joint.set(source.slot, || Some(source.joint(trees)));
         }
         if let Some(free) = &trees.free_units {
             free.set(source.slot, || source.free_units(tier, self.filter, free));
+        }
+    }
+
+    /// Zeroes the leaf of a slot, while `is_vacant` says that there is no relay.
+    pub(super) fn clear(&self, slot: usize, is_vacant: impl Fn() -> bool) {
+        let zero = || is_vacant().then_some(0);
+        for (_, trees) in self.each_tier() {
+            let (before, after) = trees.summaries.update(slot, false, zero);
+            self.recount(slot, before, after);
+            if let Some(joint) = &trees.joint {
+                joint.update(slot, false, zero);
+            }
+            if let Some(free) = &trees.free_units {
+                free.update(slot, false, zero);
+            }
         }
     }
 
@@ -239,25 +270,35 @@ impl Forest {
         self.each_tier().for_each(|(_, trees)| trees.join_all());
     }
 
-    fn recount(&self, before: u64, after: u64) {
+    fn recount(&self, slot: usize, before: u64, after: u64) {
         let number = |word| SummaryWord(word).state_number();
         let (before, after) = (number(before), number(after));
-        if before != after {
-            // Relaxed: see `counts`.
-            self.counts[before].fetch_sub(1, Ordering::Relaxed);
-            self.counts[after].fetch_add(1, Ordering::Relaxed);
+        if before == after {
+            return;
+        }
+        let counts = &self.counts[(slot / FANOUT) & (self.counts.len() - 1)];
+        // Relaxed, twice: see `counts`. Slots without a relay are not counted.
+        if before != VACANT {
+            counts[before].fetch_sub(1, Ordering::Relaxed);
+        }
+        if after != VACANT {
+            counts[after].fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// How many relays are in each state.
     #[inline]
     pub(crate) fn counts(&self) -> StateCounts {
-        StateCounts(std::array::from_fn(|state| {
-            // Relaxed: nothing is read by way of a count. It is below zero for a moment if
-            // one thread counts a relay out before another has counted it in.
-            let count = self.counts[state].load(Ordering::Relaxed);
-            (count as i32).max(0) as usize
-        }))
+        let mut sums = [0_i32; StateCounts::LEN];
+        for stripe in self.counts.iter() {
+            for (sum, count) in sums.iter_mut().zip(&**stripe) {
+                // Relaxed: nothing is read by way of a count.
+                *sum += count.load(Ordering::Relaxed) as i32;
+            }
+        }
+        // A sum is below zero for a moment if one thread counts a relay out before another has
+        // counted it in.
+        StateCounts(sums.map(|sum| sum.max(0) as usize))
     }
 
     /// The leaf of a slot in the summary tree of each tier.

@@ -116,12 +116,12 @@ impl FreeUnits {
     }
 
     /// Recomputes a leaf, and the words above; up to the root if `to_root`.
-    pub(super) fn update(&self, slot: usize, to_root: bool, fields: impl Fn() -> u64) {
+    pub(super) fn update(&self, slot: usize, to_root: bool, fields: impl Fn() -> Option<u64>) {
         self.tree.update(slot, to_root, fields);
     }
 
     /// Recomputes a leaf of a tree whose nodes are [joined](Self::join_all) later.
-    pub(super) fn set(&self, slot: usize, fields: impl Fn() -> u64) {
+    pub(super) fn set(&self, slot: usize, fields: impl Fn() -> Option<u64>) {
         self.tree.set(slot, fields);
     }
 
@@ -280,7 +280,7 @@ mod tests {
             (2 * FANOUT + 1, LeafState::Vacant, load),
         ];
         for (slot, state, load) in states {
-            free.update(slot, false, || free.fields(state, load));
+            free.update(slot, false, || Some(free.fields(state, load)));
         }
         let root = |units, wanted| free.children_with(units, wanted, (1, 0));
         assert_eq!(root(5, Wanted::Eligible), 0b101);

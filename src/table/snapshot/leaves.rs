@@ -65,19 +65,20 @@ fn unpack(entry: u64) -> Option<Handle> {
 }
 
 impl Leaves {
-    /// With a forest for each of these filters.
+    /// With a forest for each of these filters, and so many stripes of counts.
     pub(crate) fn new(
         slots: usize,
         precision: Precision,
         filters: impl Iterator<Item = FilterId>,
         geometry: Option<Geometry>,
+        stripes: usize,
     ) -> Self {
         let shape = Shape {
             slots,
             has_positions: geometry.is_some(),
             most_free_units: precision.most_free_units,
         };
-        let forest = |filter| Forest::new(filter, shape);
+        let forest = |filter| Forest::new(filter, shape, stripes);
         Self {
             slots: ZeroedSlice::new_or_abort(slots.max(1)),
             all: forest(None),
@@ -175,12 +176,21 @@ impl Leaves {
         self.all.lowest.summaries.prefetch(slot);
     }
 
-    /// Closes a slot, unless it is filled.
+    /// Closes a slot, unless it is filled. It is not filled afterwards, except if it was
+    /// [vacated](Self::vacate) later: the thread that did that sees what this one did before.
     pub(super) fn close(&self, slot: usize) {
-        // Acquire: with the handle in a filled slot, this thread sees the record. Release is not
-        // needed.
-        let _ =
-            self.slots[slot].compare_exchange(EMPTY, CLOSED, Ordering::AcqRel, Ordering::Acquire);
+        let word = &self.slots[slot];
+        // Relaxed, here and on failure: the compare-and-swap decides.
+        let mut entry = word.load(Ordering::Relaxed);
+        loop {
+            let closed = if entry == EMPTY { CLOSED } else { entry };
+            // AcqRel, also where nothing changes: see above, and with the handle this thread sees
+            // the record.
+            match word.compare_exchange_weak(entry, closed, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(current) => entry = current,
+            }
+        }
     }
 
     /// Recomputes the leaf of a relay, after its record changed, and the words above as far as
@@ -208,11 +218,11 @@ impl Leaves {
             return;
         }
         if context.may_have_suspended() {
-            self.begin_suspension(slot, subject, context);
+            self.begin_suspension(&source);
         }
         self.refresh_summary(&source, to_root);
         if context.may_have_suspended() {
-            self.correct_suspension(slot, subject, context);
+            self.correct_suspension(&source);
         }
     }
 
@@ -225,25 +235,23 @@ impl Leaves {
     ) -> LeafSource<'a> {
         LeafSource {
             slot,
+            leaves: self,
             subject,
             context,
-            precision: self.precision,
-            geometry: &self.geometry,
-            slots: self.len(),
         }
     }
 
     /// [`refresh`](Self::refresh) for a leaf of trees that are [joined](Self::join_all)
     /// later.
     pub(super) fn refresh_leaf(&self, slot: usize, subject: &Subject<'_>, context: &Context) {
-        if context.may_have_suspended() {
-            self.begin_suspension(slot, subject, context);
-        }
         let source = self.source(slot, subject, context);
+        if context.may_have_suspended() {
+            self.begin_suspension(&source);
+        }
         self.each_forest()
             .for_each(|forest| forest.refresh_leaf(&source));
         if context.may_have_suspended() {
-            self.correct_suspension(slot, subject, context);
+            self.correct_suspension(&source);
         }
     }
 
@@ -272,28 +280,30 @@ impl Leaves {
     ///
     /// Here and below, the words are computed as of one tick. If that has passed meanwhile, a
     /// suspension is due that has ended, and the next find takes it out.
-    fn begin_suspension(&self, slot: usize, subject: &Subject<'_>, context: &Context) {
-        let tick = context.leaf_tick();
-        let leaf = || self.leaf_at(subject, context, tick);
-        if leaf().due != 0 {
-            self.refresh_suspension(slot, leaf);
+    fn begin_suspension(&self, source: &LeafSource<'_>) {
+        let tick = source.context.leaf_tick();
+        let leaf = || source.leaf_at(tick);
+        if leaf().is_some_and(|leaf| leaf.due != 0) {
+            self.refresh_suspension(source.slot, leaf);
         }
     }
 
     /// After the summary: whichever thread changed that, the trees of suspensions have a
     /// relay that is suspended by now, and do not have one that is not.
-    fn correct_suspension(&self, slot: usize, subject: &Subject<'_>, context: &Context) {
-        let tick = context.leaf_tick();
-        let leaf = || self.leaf_at(subject, context, tick);
-        let Leaf { due, since, .. } = leaf();
-        if self.suspension_at(slot) == (due, since) {
+    fn correct_suspension(&self, source: &LeafSource<'_>) {
+        let tick = source.context.leaf_tick();
+        let leaf = || source.leaf_at(tick);
+        let Some(Leaf { due, since, .. }) = leaf() else {
+            return;
+        };
+        if self.suspension_at(source.slot) == (due, since) {
             return;
         }
         if due == 0 {
             // The thread that changed the summary may not have climbed to the root yet.
-            self.refresh_summary(&self.source(slot, subject, context), true);
+            self.refresh_summary(source, true);
         }
-        self.refresh_suspension(slot, leaf);
+        self.refresh_suspension(source.slot, leaf);
     }
 
     fn suspension_at(&self, slot: usize) -> (u64, u64) {
@@ -301,16 +311,45 @@ impl Leaves {
             .map_or((0, 0), |suspended| suspended.leaf(slot))
     }
 
-    fn refresh_suspension(&self, slot: usize, leaf: impl Fn() -> Leaf) {
-        let Leaf { due, since, .. } = leaf();
+    fn refresh_suspension(&self, slot: usize, leaf: impl Fn() -> Option<Leaf>) {
+        let Some(Leaf { due, since, .. }) = leaf() else {
+            return;
+        };
         let trees = self.suspended.get_or_init(|| Suspended::new(self.len()));
         // To the root, also if another thread has set the leaf: it may not have climbed yet.
-        trees.due.update(slot, due != 0, || leaf().due);
-        trees.since.update(slot, since != 0, || leaf().since);
+        let (new_due, new_since) = (|| Some(leaf()?.due), || Some(leaf()?.since));
+        trees.due.update(slot, due != 0, new_due);
+        trees.since.update(slot, since != 0, new_since);
     }
 
-    fn leaf_at(&self, subject: &Subject<'_>, context: &Context, tick: Tick) -> Leaf {
-        Leaf::of(subject, context, self.precision.bins, tick)
+    /// Takes a relay that has departed out of its slot; whether this thread did. Its leaf is zero
+    /// afterwards.
+    ///
+    /// The slot may then have another relay. A thread that still recomputes the leaf of this one
+    /// looks for it in the slot after it has read the word that it is to replace. If it found
+    /// it there, its compare-and-swap comes before the leaf is zeroed, or fails.
+    pub(super) fn vacate(&self, slot: usize, relay: Handle) -> bool {
+        // AcqRel: a thread that reads the zeroed leaf finds the slot vacant, or filled again; and
+        // this thread sees whether the slot was to be closed. Relaxed: on failure nothing is read.
+        let is_vacated = self.slots[slot]
+            .compare_exchange(pack(relay), EMPTY, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok();
+        if is_vacated {
+            self.clear_vacant(slot);
+        }
+        is_vacated
+    }
+
+    /// Zeroes the leaf of a slot, if there is no relay.
+    pub(crate) fn clear_vacant(&self, slot: usize) {
+        let is_vacant = || self.at(slot).is_none();
+        self.each_forest()
+            .for_each(|forest| forest.clear(slot, is_vacant));
+        if let Some(trees) = self.suspended() {
+            let zero = || is_vacant().then_some(0);
+            trees.due.update(slot, false, zero);
+            trees.since.update(slot, false, zero);
+        }
     }
 
     /// The trees of suspended relays, once there was any.

@@ -6,7 +6,8 @@
 //! - A [`Snapshot`] has one *base* and some *runs*. The base has the relays that the last
 //!   merge sorted. A run has relays that arrived since, in order of arrival. Each of these
 //!   *parts* can be searched by itself.
-//! - A part has one *slot* for each relay. A slot holds the handle of a record.
+//! - A part has one *slot* for each relay. A slot holds the handle of a record. In a [`run`], the
+//!   slot of a relay that has departed is used again.
 //! - A [*tree*](tree) over a part has one *leaf* for each slot, derived from that record. Each
 //!   level above has one word for 16 words of the level below. A word of a [*summary
 //!   tree*](leaf) holds the ranks of the best score, the shortest round trip and the least

@@ -3,6 +3,7 @@
 mod arrivals;
 mod changes;
 mod free_units;
+mod slots;
 mod tiers;
 mod tree;
 

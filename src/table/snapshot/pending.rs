@@ -1,30 +1,36 @@
 //! The records on which a change is under way, so that other threads can check these records
-//! themselves. Few changes are under way at a time: each takes one of 16 slots. If these are
+//! themselves. Few changes are under way at a time: each takes one of a few slots. If these are
 //! taken, a count says that there are more.
 //!
 //! The snapshot has such a set for changes by which a relay may become eligible: a summary
-//! lags behind its record while a change is under way. The table has one for departures.
+//! lags behind its record while a change is under way. Each shard has one for departures.
 
-use crate::sync::{AtomicU32, Ordering, Padded};
+use crate::sync::{AtomicU32, Ordering, thread_index};
+use std::array;
 
-const SLOTS: usize = if cfg!(relay_loom) { 1 } else { 16 };
+/// How many slots a cache line has.
+const SLOTS: usize = if cfg!(relay_loom) { 1 } else { 4 };
+
+/// How many lines the set of the snapshot has.
+const LINES: usize = if cfg!(relay_loom) { 1 } else { 4 };
 
 /// See the module's description.
-#[derive(Debug, Default)]
-pub(crate) struct PendingChanges(Padded<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    /// Index plus one of a record, or zero.
-    slots: [AtomicU32; SLOTS],
+#[derive(Debug)]
+pub(crate) struct PendingChanges<const N: usize = LINES> {
+    lines: [Line; N],
     /// Changes that found no slot.
     more: AtomicU32,
 }
 
+/// Index plus one of a record, or zero.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Line([AtomicU32; SLOTS]);
+
 /// The changes that were under way when a thread read them.
 #[derive(Debug)]
-pub(crate) struct PendingSet {
-    slots: [u32; SLOTS],
+pub(crate) struct PendingSet<const N: usize = LINES> {
+    lines: [[u32; SLOTS]; N],
     more: u32,
 }
 
@@ -32,62 +38,86 @@ pub(crate) struct PendingSet {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct PendingChange<'a> {
-    changes: &'a PendingChanges,
-    slot: Option<usize>,
+    /// `None` if it has no slot.
+    slot: Option<&'a AtomicU32>,
+    more: &'a AtomicU32,
 }
 
-impl PendingChanges {
+impl<const N: usize> Default for PendingChanges<N> {
+    fn default() -> Self {
+        Self {
+            lines: array::from_fn(|_| Line::default()),
+            more: AtomicU32::default(),
+        }
+    }
+}
+
+impl<const N: usize> PendingChanges<N> {
     /// Begins a change of the record at `index`. To be called before another thread can see
     /// what the change does.
     pub(crate) fn begin(&self, index: u32) -> PendingChange<'_> {
+        let more = &self.more;
         // Acquire: the change that had this slot before is over. Release: a thread that reads
         // this slot sees what led to the change. A thread that sees what the change did finds
-        // it here, since the word that shows it is written later, with release. Relaxed: a hint.
-        let slot = self.0.slots.iter().position(|slot| {
-            slot.load(Ordering::Relaxed) == 0
-                && slot
-                    .compare_exchange(0, index + 1, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok()
+        // it here, since the word that shows it is written later, with release. Relaxed: nothing is
+        // read.
+        let slot = self.slots().find(|slot| {
+            slot.compare_exchange(0, index + 1, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
         });
         if slot.is_none() {
             // AcqRel: as for a slot.
-            self.0.more.fetch_add(1, Ordering::AcqRel);
+            more.fetch_add(1, Ordering::AcqRel);
         }
-        PendingChange {
-            changes: self,
-            slot,
-        }
+        PendingChange { slot, more }
+    }
+
+    /// The slots. Threads with consecutive numbers begin on different lines, and each mostly takes
+    /// the slot that it had before.
+    fn slots(&self) -> impl Iterator<Item = &AtomicU32> {
+        let first = thread_index();
+        (0..N * SLOTS).map(move |nth| {
+            let at = first.wrapping_add(nth);
+            &self.lines[at % N].0[at / N % SLOTS]
+        })
     }
 
     /// The changes that are under way now, if there are any.
     #[inline(always)]
-    pub(crate) fn read(&self) -> Option<PendingSet> {
-        let Inner { slots, more } = &*self.0;
+    pub(crate) fn read(&self) -> Option<PendingSet<N>> {
         // Acquire, twice: pairs with `begin`, and with the end of a change: if this thread does
         // not see a change under way, it sees what the change did.
-        let more = more.load(Ordering::Acquire);
-        let any = |any, slot: &AtomicU32| any | slot.load(Ordering::Acquire);
-        match slots.iter().fold(more, any) {
+        let mut any = self.more.load(Ordering::Acquire);
+        for line in &self.lines {
+            for slot in &line.0 {
+                any |= slot.load(Ordering::Acquire);
+            }
+        }
+        match any {
             0 => None,
             _ => Some(self.read_each()),
         }
     }
 
     #[cold]
-    fn read_each(&self) -> PendingSet {
-        let Inner { slots, more } = &*self.0;
+    fn read_each(&self) -> PendingSet<N> {
+        // Acquire, twice: as above.
+        let slot = |slot: &AtomicU32| slot.load(Ordering::Acquire);
         PendingSet {
-            // Acquire, twice: as above.
-            slots: std::array::from_fn(|at| slots[at].load(Ordering::Acquire)),
-            more: more.load(Ordering::Acquire),
+            lines: self
+                .lines
+                .each_ref()
+                .map(|line| line.0.each_ref().map(slot)),
+            more: self.more.load(Ordering::Acquire),
         }
     }
 }
 
-impl PendingSet {
+impl<const N: usize> PendingSet<N> {
     /// The records of changes that have a slot.
     pub(crate) fn indices(&self) -> impl Iterator<Item = u32> {
-        self.slots.iter().filter_map(|slot| slot.checked_sub(1))
+        let slots = self.lines.iter().flatten();
+        slots.filter_map(|slot| slot.checked_sub(1))
     }
 
     /// Whether there are changes without a slot.
@@ -98,11 +128,10 @@ impl PendingSet {
 
 impl Drop for PendingChange<'_> {
     fn drop(&mut self) {
-        let Inner { slots, more } = &*self.changes.0;
         // Release: a thread that sees the end sees all that the change did.
         match self.slot {
-            Some(slot) => slots[slot].store(0, Ordering::Release),
-            None => _ = more.fetch_sub(1, Ordering::Release),
+            Some(slot) => slot.store(0, Ordering::Release),
+            None => _ = self.more.fetch_sub(1, Ordering::Release),
         }
     }
 }
@@ -116,7 +145,7 @@ mod models {
     /// A thread that sees part of a change finds it pending, or sees all of it.
     fn seen_is_pending_or_over(is_slot_taken: bool) {
         check(3, move || {
-            let changes = Arc::new(PendingChanges::default());
+            let changes = Arc::new(PendingChanges::<1>::default());
             let words = Arc::new([AtomicU64::default(), AtomicU64::default()]);
             // Models have one slot.
             let taken = is_slot_taken.then(|| changes.begin(6));

@@ -23,7 +23,7 @@
 //!
 //! The thread that merges is pinned, so no announcement that is retired during a merge is used
 //! again before the merge ends. Each arrival takes an announcement. So the number of
-//! announcements (`table/permits.rs`) bounds the arrivals during a merge. The number of records
+//! announcements (`table/bounds.rs`) bounds the arrivals during a merge. The number of records
 //! does not: a relay that leaves and returns has the same record again at once.
 //!
 //! A handle in the base could be mistaken for a later generation of its record only after 2^26
@@ -35,6 +35,7 @@ use crate::footprint::Footprint;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
 use crate::table::record::{Extra, Handle, Load, Parts, Subject};
+use crate::table::shards::ShardId;
 use crate::table::snapshot::base::{Base, MergedRelay};
 use crate::table::snapshot::context::{Context, SelectionSettings};
 use crate::table::snapshot::filters::{FilterId, Filters};
@@ -46,6 +47,7 @@ use crate::table::snapshot::run::Run;
 use crate::table::snapshot::score::Bins;
 use crate::time::{Tick, Watch};
 use std::iter;
+use std::ops::Deref;
 
 /// The relays that a search visits.
 pub(crate) struct Snapshot {
@@ -186,6 +188,21 @@ impl Snapshot {
             .map_or(LeafState::Vacant, |(leaves, slot)| leaves.state_at(slot))
     }
 
+    /// Recomputes the leaves of a relay that has departed, and vacates its slot in a run.
+    fn take_out(&self, subject: &Subject<'_>, context: &Context, shard: ShardId) {
+        let (handle, extra) = (subject.handle, subject.extra);
+        for base in iter::once(&self.base).chain(&self.next) {
+            if let Some(slot) = base.slot_of(handle) {
+                base.leaves.refresh(slot, subject, context, false);
+            }
+        }
+        for run in &self.runs {
+            if let Some(slot) = run.slot_of(extra.arrival(), handle) {
+                run.vacate(shard, slot, handle, extra);
+            }
+        }
+    }
+
     fn refresh(&self, subject: &Subject<'_>, context: &Context, to_root: bool) {
         for (leaves, slot) in self.leaves_of(subject) {
             leaves.refresh(slot, subject, context, to_root);
@@ -200,7 +217,9 @@ impl Snapshot {
         let first = self.newest_run().next_number();
         let precision = self.base.leaves.precision;
         let filters = filters.active();
-        Arc::new(Run::new(capacity as u32, first, precision, filters))
+        let shards = self.newest_run().shards();
+        let run = Run::new(capacity as u32, first, shards, precision, filters);
+        Arc::new(run)
     }
 
     fn newest_run(&self) -> &Run {
@@ -236,7 +255,12 @@ const HEAVY: usize = 3;
 const SMALL: usize = 4096;
 
 impl Publication {
-    pub(crate) fn new(settings: SelectionSettings, watch: Watch, events: Arc<EventLog>) -> Self {
+    pub(crate) fn new(
+        shards: usize,
+        settings: SelectionSettings,
+        watch: Watch,
+        events: Arc<EventLog>,
+    ) -> Self {
         Self {
             current: Swap::new(Arc::new(Snapshot {
                 base: Arc::new(Base::new(Vec::new(), 1, iter::empty())),
@@ -244,6 +268,7 @@ impl Publication {
                 runs: vec![Arc::new(Run::new(
                     RUN_MIN as u32,
                     0,
+                    shards,
                     Precision {
                         bins: Bins::FINE,
                         most_free_units: 1,
@@ -269,7 +294,7 @@ impl Publication {
 
     /// The current snapshot; to be held for the caller's operation, and not longer.
     #[inline]
-    pub(crate) fn load(&self) -> impl std::ops::Deref<Target = Arc<Snapshot>> + '_ {
+    pub(crate) fn load(&self) -> impl Deref<Target = Arc<Snapshot>> + '_ {
         self.current.load()
     }
 
@@ -292,7 +317,8 @@ impl Publication {
     /// changes before the relay is live.
     pub(crate) fn progress(&self) -> impl PartialEq + use<> {
         let snapshot = self.load();
-        (snapshot.number, snapshot.newest_run().len())
+        let fillings: u64 = snapshot.runs.iter().map(|run| run.fillings()).sum();
+        (snapshot.number, fillings)
     }
 
     /// Whether the snapshot has all changes whose end this thread has seen. A change that
@@ -304,12 +330,18 @@ impl Publication {
         self.latest.load(Ordering::Acquire) == snapshot.number
     }
 
-    /// Adds a leaf for a relay; it is empty until it is refreshed.
-    pub(in crate::table) fn append(&self, arrival: Handle, extra: &Extra) {
+    /// Adds a leaf for a relay; it is empty until it is refreshed. Returns the snapshot that has
+    /// it.
+    pub(in crate::table) fn append<'a>(
+        &'a self,
+        shard: ShardId,
+        arrival: Handle,
+        extra: &Extra,
+    ) -> impl Deref<Target = Arc<Snapshot>> + use<'a> {
         loop {
             let snapshot = self.load();
-            if snapshot.newest_run().push(arrival, extra) {
-                return;
+            if snapshot.newest_run().push(shard, arrival, extra) {
+                return snapshot;
             }
             // The run is full, or sealed by a merge that has published a fresh one. Another
             // thread may have added one, too: if so, do not allocate another.
@@ -388,6 +420,25 @@ impl Publication {
         self.load().refresh(subject, &self.context, to_root);
     }
 
+    /// The same, by a snapshot that the caller has loaded, unless there is a later one.
+    #[inline]
+    pub(crate) fn refresh_touched_in(
+        &self,
+        snapshot: &Snapshot,
+        subject: &Subject<'_>,
+        to_root: bool,
+    ) {
+        match self.is_latest(snapshot) {
+            true => snapshot.refresh(subject, &self.context, to_root),
+            false => self.refresh_touched(subject, to_root),
+        }
+    }
+
+    /// Recomputes the leaves of a relay that has departed, and vacates its slot among arrivals.
+    pub(in crate::table) fn take_out(&self, subject: &Subject<'_>, shard: ShardId) {
+        self.load().take_out(subject, &self.context, shard);
+    }
+
     /// [`refresh_touched`](Self::refresh_touched) after a change by which the relay did not
     /// become eligible. Most such changes leave the leaf as it is, and cost nothing.
     /// `snapshot` is one that the caller has loaded.
@@ -407,8 +458,8 @@ impl Publication {
         if is_alike(subject, before, after, context, bins, most) {
             return;
         }
-        match snapshot.filter(|snapshot| self.is_latest(snapshot)) {
-            Some(snapshot) => snapshot.refresh(subject, &self.context, false),
+        match snapshot {
+            Some(snapshot) => self.refresh_touched_in(snapshot, subject, false),
             None => self.refresh_touched(subject, false),
         }
     }
@@ -419,12 +470,12 @@ impl Publication {
     /// in order of position and round trip. So registrations merge, too, but seldom if a merge
     /// takes long: if many relays arrive and none leaves, each is merged 1.3 times at most,
     /// on average.
-    pub(crate) fn backlog(&self, held: usize) -> Backlog {
+    pub(crate) fn backlog(&self, held: impl FnOnce() -> usize) -> Backlog {
         let snapshot = self.load();
         let (arrivals, base) = (snapshot.arrivals(), snapshot.base.len());
         match arrivals {
             _ if arrivals < RUN_MIN.max(base / 4) => Backlog::Light,
-            _ if arrivals >= (16 * RUN_MIN).max(2 * held) => Backlog::Overdue,
+            _ if arrivals >= 16 * RUN_MIN && arrivals >= 2 * held() => Backlog::Overdue,
             _ if base < SMALL || arrivals >= HEAVY * base => Backlog::Heavy,
             _ => Backlog::Due,
         }

@@ -1,23 +1,37 @@
 //! A run of recent arrivals: append-only, readable while it grows.
 //!
-//! An arrival claims the next slot by one atomic addition, and then fills it by one
-//! compare-and-swap. A merge *seals* the run: a bit in the claim counter stops further
-//! claims, and slots that were claimed but are still empty are closed. If an arrival finds
-//! its slot closed, or the run sealed or full, it goes to the next run. So a merge neither
-//! loses an arrival nor waits for one.
+//! An arrival claims a slot by one atomic addition, and then fills it by one compare-and-swap.
+//! When its relay departs, the slot is *vacated*, and the next arrival of the same shard takes
+//! it. So relays that come and go in turns use the same slots again and again, and neither make
+//! the run grow nor cause merges. A shard claims several slots at a time, and keeps those that
+//! it does not need yet with those that were vacated.
+//!
+//! A merge *seals* the run: a bit in the claim counter stops further claims, and slots that
+//! were claimed but are empty are closed. If an arrival finds its slot closed, or the run sealed
+//! or full, it goes to the next run. So a merge neither loses an arrival nor waits for one. A slot
+//! that is vacated after the seal has passed it is not used again: of the two read-modify-writes
+//! of the slot, that of the seal came first, so the thread that vacates it sees the seal.
 //!
 //! Arrivals are numbered through all runs. A record keeps the number of its arrival, by
 //! which its slot is found until the run is merged.
 
 use crate::footprint::Footprint;
-use crate::sync::{AtomicU64, Ordering, Padded};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, Padded, ZeroedSlice};
 use crate::table::record::{Extra, Handle};
+use crate::table::shards::ShardId;
 use crate::table::snapshot::filters::FilterId;
 use crate::table::snapshot::leaves::{Leaves, Precision};
 use crate::table::snapshot::tree::FANOUT;
+use crate::table::stack::{Chain, TaggedStack};
 
 /// The bit of the claim counter that stops claims.
 const SEALED: u64 = 1 << 63;
+
+/// There are no more stripes of counts than these: a power of two, as the number of shards is.
+const MOST_STRIPES: usize = 8;
+
+/// So many slots a shard claims at a time.
+const CLAIMED_AT_ONCE: u32 = 8;
 
 /// The bytes of memory that the system gives at a time.
 const PAGE: usize = 4096;
@@ -25,6 +39,10 @@ const PAGE: usize = 4096;
 /// See the module's description.
 pub(crate) struct Run {
     claimed: Padded<AtomicU64>,
+    /// The claims that each shard may fill.
+    vacant: Box<[Padded<TaggedStack>]>,
+    /// Of each claim, while it is vacant.
+    links: ZeroedSlice<AtomicU32>,
     capacity: u32,
     /// The number of the first arrival.
     first: u32,
@@ -38,16 +56,21 @@ impl Run {
     pub(crate) fn new(
         capacity: u32,
         first: u32,
+        shards: usize,
         precision: Precision,
         filters: impl Iterator<Item = FilterId>,
     ) -> Self {
         let nodes = capacity.div_ceil(FANOUT as u32).next_power_of_two();
+        // A find that finds none reads all of them.
+        let stripes = shards.min(MOST_STRIPES);
         Self {
             claimed: Padded(AtomicU64::default()),
+            vacant: (0..shards).map(|_| Padded::default()).collect(),
+            links: ZeroedSlice::new_or_abort(capacity as usize),
             capacity,
             first,
             nodes_log2: nodes.ilog2(),
-            leaves: Leaves::new(nodes as usize * FANOUT, precision, filters, None),
+            leaves: Leaves::new(nodes as usize * FANOUT, precision, filters, None, stripes),
         }
     }
 
@@ -55,7 +78,20 @@ impl Run {
     pub(super) fn footprint(&self) -> Footprint {
         let Footprint { used, reserved } = self.leaves.footprint();
         let used = used.min(self.len() * 2 * PAGE);
-        Footprint::of::<Self>() + Footprint { used, reserved }
+        Footprint::of::<Self>()
+            + Footprint::of_items::<Padded<TaggedStack>>(self.vacant.len())
+            + Footprint::of_items::<AtomicU32>(self.links.len())
+            + Footprint { used, reserved }
+    }
+
+    pub(super) fn shards(&self) -> usize {
+        self.vacant.len()
+    }
+
+    /// Grows with each slot that is filled.
+    pub(super) fn fillings(&self) -> u64 {
+        let reused = self.vacant.iter().map(|vacant| u64::from(vacant.pops()));
+        self.len() as u64 + reused.sum::<u64>()
     }
 
     /// The number after the last one of this run.
@@ -63,20 +99,61 @@ impl Run {
         self.first.wrapping_add(self.capacity)
     }
 
-    /// Adds an arrival; false if it must go to another run.
-    pub(in crate::table) fn push(&self, arrival: Handle, extra: &Extra) -> bool {
+    /// Adds an arrival to the vacant slots of a shard, or to those that were never used; false if
+    /// it must go to another run.
+    pub(in crate::table) fn push(&self, shard: ShardId, arrival: Handle, extra: &Extra) -> bool {
+        let vacant = &self.vacant[shard.at()];
+        let claim = vacant.pop(|claim| self.link(claim));
+        let Some(claim) = claim.or_else(|| self.claim(vacant)) else {
+            return false;
+        };
+        extra.set_arrival(self.first.wrapping_add(claim));
+        self.leaves.put(self.slot(claim), arrival)
+    }
+
+    /// Claims some slots that were never used: the first for the caller, the others for its
+    /// shard.
+    fn claim(&self, vacant: &TaggedStack) -> Option<u32> {
         // Relaxed: readers synchronise with the slot itself. The load before the addition
         // keeps the counter of a finished run from growing on.
         if self.is_finished(self.claimed.load(Ordering::Relaxed)) {
-            return false;
+            return None;
         }
-        let claim = self.claimed.fetch_add(1, Ordering::Relaxed);
-        if self.is_finished(claim) {
-            return false;
+        let at_once = self.claimed_at_once();
+        let first = self.claimed.fetch_add(at_once.into(), Ordering::Relaxed);
+        if self.is_finished(first) {
+            return None;
         }
-        extra.set_arrival(self.first.wrapping_add(claim as u32));
-        self.prefetch(claim as u32 + 1);
-        self.leaves.put(self.slot(claim as u32), arrival)
+        let first = first as u32;
+        let end = first.saturating_add(at_once).min(self.capacity);
+        if let Some(others) = Chain::of_range(first + 1..end, |claim| self.link(claim)) {
+            vacant.push(others, |claim| self.link(claim));
+        }
+        self.prefetch(first + 1);
+        Some(first)
+    }
+
+    /// All shards together leave few slots unused.
+    fn claimed_at_once(&self) -> u32 {
+        let most = self.capacity / (8 * self.vacant.len() as u32);
+        most.clamp(1, CLAIMED_AT_ONCE)
+    }
+
+    /// Takes a relay that has departed out of its slot, which the next arrival of its shard then
+    /// uses.
+    pub(super) fn vacate(&self, shard: ShardId, slot: usize, relay: Handle, extra: &Extra) {
+        if !self.leaves.vacate(slot, relay) {
+            return;
+        }
+        // Relaxed: if the slot was to be closed before it was vacated, this thread knows.
+        if self.claimed.load(Ordering::Relaxed) & SEALED == 0 {
+            let claim = extra.arrival().wrapping_sub(self.first);
+            self.vacant[shard.at()].push(Chain::of(claim), |claim| self.link(claim));
+        }
+    }
+
+    fn link(&self, claim: u32) -> &AtomicU32 {
+        &self.links[claim as usize]
     }
 
     /// Prefetches the slot of the next arrival, which is mostly far from that of this one.
@@ -100,7 +177,7 @@ impl Run {
         }
     }
 
-    /// How many slots are claimed; some may be empty or closed.
+    /// How many slots are claimed; some may be vacant or closed.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         // Acquire: pairs with the seal. An arrival that this thread has seen elsewhere is
@@ -161,26 +238,26 @@ mod tests {
     #[test]
     fn slots_are_distinct_and_spread() {
         for capacity in [1, 3, 64, 65, 256, 1_000, 5_000] {
-            let run = Run::new(capacity, 7, PRECISION, std::iter::empty());
+            let run = Run::new(capacity, 7, 1, PRECISION, std::iter::empty());
             let slots: BTreeSet<_> = (0..capacity).map(|claim| run.slot(claim)).collect();
             assert_eq!(slots.len(), capacity as usize);
             assert!(slots.iter().all(|&slot| slot < run.leaves.len()));
         }
-        let run = Run::new(256, 0, PRECISION, std::iter::empty());
+        let run = Run::new(256, 0, 1, PRECISION, std::iter::empty());
         let nodes: BTreeSet<_> = (0..4).map(|claim| run.slot(claim) / FANOUT).collect();
         assert_eq!(nodes.len(), 4);
     }
 
     #[test]
     fn an_arrival_is_found_by_its_number() {
-        let run = Run::new(2, u32::MAX, PRECISION, std::iter::empty());
+        let run = Run::new(2, u32::MAX, 1, PRECISION, std::iter::empty());
         let handles = [1, 2].map(|index| Handle {
             index,
             generation: 9,
         });
         let extras = [Extra::vacant(), Extra::vacant()];
         for (handle, extra) in handles.iter().zip(&extras) {
-            assert!(run.push(*handle, extra));
+            assert!(run.push(ShardId::FIRST, *handle, extra));
             assert!(run.slot_of(extra.arrival(), *handle).is_some());
             let other = Handle {
                 generation: 8,
@@ -188,8 +265,33 @@ mod tests {
             };
             assert_eq!(run.slot_of(extra.arrival(), other), None);
         }
-        assert!(!run.push(handles[0], &Extra::vacant()), "it is full");
+        assert!(
+            !run.push(ShardId::FIRST, handles[0], &Extra::vacant()),
+            "it is full"
+        );
         assert_eq!(run.iter().count(), 2);
         assert_eq!(run.next_number(), 1);
+    }
+
+    /// Also one in a slot that was used before.
+    #[test]
+    fn each_arrival_is_a_filling() {
+        let run = Run::new(64, 0, 2, PRECISION, std::iter::empty());
+        let mut fillings = run.fillings();
+        for index in 0..90 {
+            let arrival = Handle {
+                index,
+                generation: 1,
+            };
+            let (shard, extra) = (ShardId::of_bits((index % 2).into()), Extra::vacant());
+            assert!(run.push(shard, arrival, &extra), "{index}");
+            assert!(run.fillings() > fillings);
+            fillings = run.fillings();
+            let slot = run.slot_of(extra.arrival(), arrival).unwrap();
+            if index % 3 != 0 {
+                run.vacate(shard, slot, arrival, &extra);
+                assert_eq!(run.slot_of(extra.arrival(), arrival), None);
+            }
+        }
     }
 }

@@ -20,6 +20,12 @@
 //! change whose recomputation has ended. Without versions a thread that was delayed between
 //! steps 2 and 3 could overwrite new fields by old ones.
 //!
+//! Above a word that has not changed, the fields mostly stay as they are. There step 1 raises the
+//! version, by one addition, and step 3 is left out if the fields are the same. What other threads
+//! computed from before the addition fails as well, and those that read the word later see the
+//! change. So threads that climb to the root mostly write it by an addition, which never has to
+//! begin again.
+//!
 //! The tree is an f-array (P. Jayanti, "f-arrays: implementation and applications", PODC
 //! 2002), with versions in place of load-linked and store-conditional. A version has 15 bits
 //! or more. It fails to detect a change only if exactly 2^15 changes, or a multiple, happen
@@ -90,6 +96,9 @@ pub(crate) const fn span(level: usize) -> usize {
 }
 
 impl<J: Join> Tree<J> {
+    /// What raises the version of a word by one.
+    const VERSION: u64 = J::FIELDS + 1;
+
     /// A tree for so many leaves, at least one. Its root is one node, or one word if it
     /// `has_single_root`.
     pub(crate) fn new(leaves: usize, has_single_root: bool) -> Self {
@@ -163,13 +172,13 @@ impl<J: Join> Tree<J> {
     }
 
     /// Recomputes a leaf, after a change of what its `fields` depend on, and propagates
-    /// that: to the root if `to_root`, else as far as fields change. Returns the fields of
-    /// the leaf before and after.
+    /// that: to the root if `to_root`, else as far as fields change. If they are `None`, the leaf
+    /// stays as it is. Returns the fields of the leaf before and after.
     pub(crate) fn update(
         &self,
         leaf: usize,
         to_root: bool,
-        fields: impl Fn() -> u64,
+        fields: impl Fn() -> Option<u64>,
     ) -> (u64, u64) {
         let (before, after) = self.recompute(0, leaf, fields);
         if before != after || to_root {
@@ -179,7 +188,7 @@ impl<J: Join> Tree<J> {
     }
 
     /// [`update`](Self::update) for a tree whose nodes are [joined](Self::join_all) later.
-    pub(crate) fn set(&self, leaf: usize, fields: impl Fn() -> u64) -> (u64, u64) {
+    pub(crate) fn set(&self, leaf: usize, fields: impl Fn() -> Option<u64>) -> (u64, u64) {
         self.recompute(0, leaf, fields)
     }
 
@@ -187,35 +196,70 @@ impl<J: Join> Tree<J> {
     pub(crate) fn join_all(&self) {
         for level in 1..self.levels.len() {
             for at in 0..self.levels[level - 1].len() {
-                self.recompute(level, at, || J::join(self.words(level - 1, at)));
+                self.recompute(level, at, || Some(self.joined(level, at)));
             }
         }
     }
 
     fn propagate(&self, leaf: usize, to_root: bool) {
-        let mut at = leaf;
+        let (mut at, mut has_changed) = (leaf, true);
         for level in 1..self.levels.len() {
             at /= FANOUT;
-            let (before, after) = self.recompute(level, at, || J::join(self.words(level - 1, at)));
-            if before == after && !to_root {
+            let (before, after) = match has_changed {
+                true => self.recompute(level, at, || Some(self.joined(level, at))),
+                false => self.join_again(level, at),
+            };
+            has_changed = before != after;
+            if !has_changed && !to_root {
                 return;
             }
         }
     }
 
-    /// See the module's description.
-    fn recompute(&self, level: usize, at: usize, fields: impl Fn() -> u64) -> (u64, u64) {
+    /// The fields that follow from the words below.
+    #[inline(always)]
+    fn joined(&self, level: usize, at: usize) -> u64 {
+        J::join(self.words(level - 1, at))
+    }
+
+    /// Recomputes a word above one that has not changed; see the module's description. Returns the
+    /// fields that this thread replaced, and those after; the same if it replaced none.
+    fn join_again(&self, level: usize, at: usize) -> (u64, u64) {
+        let word = self.word(level, at);
+        // AcqRel: the computation below sees what others had changed before they wrote the word
+        // that is read here, and theirs see what this thread had changed.
+        let last = word.fetch_add(Self::VERSION, Ordering::AcqRel);
+        let mut seen = last.wrapping_add(Self::VERSION);
+        loop {
+            let (before, after) = (seen & J::FIELDS, self.joined(level, at));
+            if before == after {
+                return (before, after);
+            }
+            let next = (seen & !J::FIELDS).wrapping_add(Self::VERSION) | after;
+            // AcqRel, and Acquire on failure: as above.
+            match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return (before, after),
+                Err(current) => seen = current,
+            }
+        }
+    }
+
+    /// See the module's description. Returns the fields before and after.
+    fn recompute(&self, level: usize, at: usize, fields: impl Fn() -> Option<u64>) -> (u64, u64) {
         let word = self.word(level, at);
         // Acquire: the computation below sees what others had changed before they wrote
         // the word that is read here.
         let mut seen = word.load(Ordering::Acquire);
         loop {
-            let after = fields();
-            let next = (seen & !J::FIELDS).wrapping_add(J::FIELDS + 1) | after;
+            let before = seen & J::FIELDS;
+            let Some(after) = fields() else {
+                return (before, before);
+            };
+            let next = (seen & !J::FIELDS).wrapping_add(Self::VERSION) | after;
             // AcqRel: computations of others that read this word see what this thread had
             // changed before.
             match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return (seen & J::FIELDS, after),
+                Ok(_) => return (before, after),
                 Err(current) => seen = current,
             }
         }

@@ -1,7 +1,7 @@
 //! Models of arrivals beside each other and beside merges.
 
 use super::relays;
-use crate::sync::{Arc, check};
+use crate::sync::{Arc, check, yield_point};
 use crate::table::snapshot::leaf_state::LeafState;
 use loom::thread;
 
@@ -58,7 +58,11 @@ fn a_merge_beside_a_search_hides_nothing() {
         let relays = relays(3);
         (0..3).for_each(|index| relays.arrive(index));
         let other = Arc::clone(&relays);
-        let merging = thread::spawn(move || other.merge());
+        let merging = thread::spawn(move || {
+            other.merge();
+            yield_point();
+        });
+        yield_point();
         assert_eq!(relays.seen(), [0, 1, 2]);
         assert!(relays.has_any());
         merging.join().unwrap();

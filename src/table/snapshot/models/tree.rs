@@ -40,7 +40,7 @@ impl Numbers {
 
     fn change(&self, (at, to): Change, to_root: bool) {
         self.numbers[at].store(to, Ordering::Relaxed);
-        self.tree.update(at, to_root, || self.number(at));
+        self.tree.update(at, to_root, || Some(self.number(at)));
     }
 
     fn assert_consistent(&self) {
