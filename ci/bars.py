@@ -85,6 +85,7 @@ def judge(figures, hanging):
     pairing(bars)
     regretting(bars)
     changing(bars)
+    coming_and_going(bars)
     bars.at_most("p99.9 of a find beside an engine that hangs", 1_000, 2, hanging)
     return bars.rows
 
@@ -177,6 +178,22 @@ def regretting(bars):
             worst = max(found, key=lambda key: bars.value(*key))
             state = worst[0].removeprefix(prefix)
             bars.at_most(f"regret of {what}, {name}: {state}", worst[1], bar, bars.value(*worst))
+
+
+def coming_and_going(bars):
+    """Registrations with departures, beside inserts with removes."""
+    for kind in "returning", "new":
+        group, pairs = f"churn, {kind}", f"`register` + `unregister` of {kind} relays"
+        for relays in SIZES:
+            one = bars.ratio(group, relays, "papaya, one thread")
+            two = bars.ratio(group, relays, "papaya, two threads")
+            scaling = bars.value(group, relays, f"{OURS}, two over one")
+            if relays != 100_000:
+                bars.recorded(f"{pairs} / papaya", relays, one, "x")
+                continue
+            bars.at_least(f"{pairs} / papaya", relays, 0.6, one)
+            bars.at_least(f"{pairs}, two threads / papaya's", relays, 1.0, two)
+            bars.at_least(f"{pairs}, two threads / one", relays, 1.4, scaling)
 
 
 def changing(bars):

@@ -18,7 +18,7 @@ if [[ ${1:-} != --judge ]]; then
     build=(cargo build --release --locked --manifest-path benches/peers/Cargo.toml --target-dir "$target/peers")
     run "${build[@]}"
     rm -f "$results"
-    benches=(memory table registration growth tails selection price pairs regret reclamation)
+    benches=(memory table registration churn growth tails selection price pairs regret reclamation)
     for bench in "${benches[@]}"; do
         BENCH_RESULTS=$results run "$target/peers/release/$bench"
     done

@@ -146,6 +146,12 @@ pub fn empty_registry(relays: usize) -> Registry {
     standing_still(relays).build().expect("valid settings")
 }
 
+/// The same, but relays are forgotten once they have left.
+pub fn forgetful_registry(relays: usize) -> Registry {
+    let builder = standing_still(relays).return_grace(Duration::ZERO);
+    builder.build().expect("valid settings")
+}
+
 /// A registry with room for this many relays and manual maintenance, on a clock that the benchmark moves.
 /// Every call reads that clock.
 pub fn empty_registry_on(clock: ManualClock, relays: usize) -> Registry {

@@ -5,7 +5,7 @@
 //! the sorted order, so it has an allocation of its own. A look-up follows the pointer and compares the
 //! deadline ("deadline read").
 
-use crate::instances::{empty_registry, endpoint};
+use crate::instances::{empty_registry, endpoint, forgetful_registry};
 use ahash::RandomState;
 use relay_registry::{Endpoint, NodeId, Registration, Registry};
 use std::hint::black_box;
@@ -76,6 +76,36 @@ impl Map for Ours {
     #[inline]
     fn holds(&self, id: &NodeId) -> bool {
         self.registry.is_relay(id)
+    }
+}
+
+/// It forgets a relay as soon as it has left.
+pub struct OursForgetful(Ours);
+
+impl Map for OursForgetful {
+    const NAME: &'static str = "relay-registry, without grace";
+    type Key = NodeId;
+
+    fn with_room_for(relays: usize) -> Self {
+        Self(Ours {
+            registry: forgetful_registry(relays),
+            endpoint: endpoint(),
+        })
+    }
+
+    #[inline]
+    fn insert(&self, id: NodeId) {
+        self.0.insert(id);
+    }
+
+    #[inline]
+    fn remove(&self, id: &NodeId) {
+        self.0.remove(id);
+    }
+
+    #[inline]
+    fn holds(&self, id: &NodeId) -> bool {
+        self.0.holds(id)
     }
 }
 
