@@ -28,7 +28,7 @@ use crate::table::stack::{Chain, TaggedStack};
 const SEALED: u64 = 1 << 63;
 
 /// There are no more stripes of counts than these: a power of two, as the number of shards is.
-const MOST_STRIPES: usize = 8;
+const MOST_STRIPES: usize = 16;
 
 /// So many slots a shard claims at a time.
 const CLAIMED_AT_ONCE: u32 = 8;
