@@ -7,4 +7,5 @@ run cargo fmt --check
 run cargo fmt --check --manifest-path fuzz/Cargo.toml
 run cargo fmt --check --manifest-path benches/peers/Cargo.toml
 run cargo fmt --check --manifest-path benches/instructions/Cargo.toml
+run cargo fmt --check --manifest-path benches/sharing/Cargo.toml
 run cargo fmt --check --manifest-path examples/broker/Cargo.toml
