@@ -74,6 +74,7 @@ impl<const N: usize> PendingChanges<N> {
 
     /// The slots. Threads with consecutive numbers begin on different lines, and each mostly takes
     /// the slot that it had before.
+    #[cfg_attr(relay_loom, allow(clippy::modulo_one))] // Models have one slot.
     fn slots(&self) -> impl Iterator<Item = &AtomicU32> {
         let first = thread_index();
         (0..N * SLOTS).map(move |nth| {
