@@ -151,6 +151,7 @@ impl PoolState {
 
 impl Pool {
     pub(super) fn new(places: u32) -> Self {
+        debug_assert!(places as usize <= MAX_PLACES);
         Self(Padded(AtomicU64::new(u64::from(places) << PLACES_SHIFT)))
     }
 
