@@ -11,6 +11,8 @@ import re
 import subprocess
 import sys
 
+import pages
+
 PAGE = "BENCHMARKS.md"
 OURS = "relay-registry"
 BARE = "bare HashMap, one thread only"
@@ -232,12 +234,6 @@ def of_hanging(path):
     return float(found.group(1))
 
 
-def table(head, rows):
-    """As Markdown; the columns after the first to the right."""
-    lines = [head, ("---", *["---:"] * (len(head) - 1)), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def of_group(figures, group):
     """What is measured in a group, by size, in ns."""
     sizes = sorted({relays for of, relays, _ in figures if of == group})
@@ -249,7 +245,7 @@ def of_group(figures, group):
             value = figures.get((group, relays, name))
             cells.append("" if value is None else f"{value[0]:,.1f}")
         rows.append((name, *cells))
-    return table((f"{group}: ns", *(f"{relays:,}" for relays in sizes)), rows)
+    return pages.table((f"{group}: ns", *(f"{relays:,}" for relays in sizes)), rows)
 
 
 def machine():
@@ -274,18 +270,10 @@ def write(figures, rows):
     shown = [group for group in groups if group.startswith(kinds)]
     sections = {
         "machine": machine(),
-        "bars": table(("what", "relays", "bar", "figure", ""), rows),
+        "bars": pages.table(("what", "relays", "bar", "figure", ""), rows),
         "figures": "\n\n".join(of_group(figures, group) for group in shown),
     }
-    with open(PAGE) as file:
-        page = file.read()
-    for name, text in sections.items():
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        page, count = re.subn(pattern, lambda match: match[1] + text + "\n" + match[2], page, flags=re.DOTALL)
-        if count != 1:
-            sys.exit(f"{PAGE} has no place for {name}")
-    with open(PAGE, "w") as file:
-        file.write(page)
+    pages.update(PAGE, sections)
 
 
 def main():

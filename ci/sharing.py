@@ -20,6 +20,8 @@ So X(n) is below n / (T + sum of D(i)) and below 1 / D(i) of each line.
 import re
 import subprocess
 import sys
+
+import pages
 from collections import defaultdict
 
 PAGE = "BENCHMARKS.md"
@@ -121,12 +123,6 @@ def bare(name):
     return parts[-1] if parts else "{closure}"
 
 
-def table(head, rows):
-    """As Markdown; the columns after the first to the right."""
-    lines = [head, ("---", *["---:"] * (len(head) - 1)), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def name_of(operation):
     crate, what = operation
     return what if crate == OURS else f"{crate}: {what}"
@@ -162,7 +158,7 @@ def written(counts):
             of = counts[cores, operation]
             blocks = [unit[kind] for kind in ("registry", "part", "relay") for unit in (of.lines, of.words)]
             rows.append((name_of(operation), *map(figure, blocks)))
-    return table(head, rows)
+    return pages.table(head, rows)
 
 
 def scaling(counts, times, move, program):
@@ -193,7 +189,7 @@ def scaling(counts, times, move, program):
         moved = [figure(of[cores].moves_of_a_call()) for cores in (some, many)]
         small = (times_one(model(two, move)), times_one(measured)) if is_quiet else ()
         rows.append((name_of(operation), f"{nanos:,.0f}", *moved, *small, *middle, limit))
-    return table(head, rows)
+    return pages.table(head, rows)
 
 
 def found_quiet(counts, times):
@@ -221,18 +217,6 @@ def print_lines(counts, program):
                 print(f"{share:8.3f} {moves:8.3f}  {name_of(operation)}: {named[code][1]}")
 
 
-def update(sections):
-    with open(PAGE) as file:
-        page = file.read()
-    for name, text in sections.items():
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
-        page, count = re.subn(pattern, lambda match: match[1] + text + "\n" + match[2], page, flags=re.DOTALL)
-        if count != 1:
-            sys.exit(f"{PAGE} has no place for {name}")
-    with open(PAGE, "w") as file:
-        file.write(page)
-
-
 def main():
     folder, program, *options = sys.argv[1:]
     counts = read_counts(f"{folder}/counts")
@@ -242,7 +226,7 @@ def main():
     print_lines(counts, program)
     print("", *sections.values(), "", sep="\n\n")
     if "--update" in options:
-        update(sections)
+        pages.update(PAGE, sections)
     words = max(counts[SHOWN[-1], (OURS, new)].words["registry"] for new in NEW)
     print(f"A new registration writes {words:.2f} words of the registry; at most {MOST_WORDS:g} are allowed.")
     sys.exit(words > MOST_WORDS)
