@@ -14,8 +14,8 @@ use crate::table::free_deferred;
 use crate::table::snapshot::Backlog;
 use crate::time::Tick;
 
-/// A thread tidies up after each so many arrivals.
-const TIDY_EVERY: u64 = 16;
+/// A thread looks for work that was put off after each so many arrivals.
+const CHECK_EVERY: u64 = 16;
 
 /// What one maintenance pass did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -118,11 +118,11 @@ impl Inner {
     /// whether the maintenance thread should look at the arrivals now.
     #[inline(always)]
     pub(super) fn merge_if_due(&self) -> bool {
-        self.relays.counters.is_nth(TIDY_EVERY, Occasion::Arrival) && self.tidy()
+        self.relays.counters.is_nth(CHECK_EVERY, Occasion::Arrival) && self.check_backlogs()
     }
 
     #[cold]
-    fn tidy(&self) -> bool {
+    fn check_backlogs(&self) -> bool {
         let relays = &self.relays;
         let has_thread = relays.timeline.has_thread();
         if !has_thread {

@@ -48,8 +48,8 @@
 //! keeps the record looks for reasons once more. Either it sees the release then, or the
 //! releasing thread sees that the record is kept, and pushes it to the inbox of the wheel.
 
+use crate::sync::Ordering;
 use crate::sync::epoch::Guard;
-use crate::sync::{AtomicU32, Ordering};
 use crate::table::Table;
 use crate::table::bounds;
 use crate::table::index::Hash;
@@ -106,13 +106,12 @@ impl<'g> Closing<'g> {
     /// Keeps it for as long as there is a reason.
     pub(crate) fn keep(self) {
         let last = self.last.word();
-        self.shard().exempt_one();
-        if last.is_placeholder() {
-            self.table.count_gone(self.last.index, last);
-            self.set_lifecycle(last);
-        } else {
-            self.set_lifecycle(Lifecycle::kept());
-        }
+        let gone = match last.is_placeholder() {
+            true => last,
+            false => Lifecycle::kept(),
+        };
+        self.table.count_gone(self.last.index, gone);
+        self.set_lifecycle(gone);
         if let Some(announcement) = last.announced() {
             self.retire_announcement(announcement);
         }
@@ -125,9 +124,6 @@ impl<'g> Closing<'g> {
         let pending = self.last.begin_pending();
         if !self.is_counted {
             self.table.count_gone(self.last.index, last);
-            if last.is_kept() {
-                self.shard().exempt_one();
-            }
         }
         self.set_lifecycle(last);
         self.table.push_to_inbox(&self.last);
@@ -158,10 +154,6 @@ impl<'g> Closing<'g> {
         self.last.record.set_lifecycle(word);
     }
 
-    fn shard(&self) -> &Shard {
-        self.table.store.shard_of(self.last.index)
-    }
-
     fn retire_announcement(&self, announcement: u32) {
         let store = &self.table.store;
         store.retire_announcement(announcement, self.last.guard);
@@ -169,24 +161,29 @@ impl<'g> Closing<'g> {
 }
 
 impl Table {
-    /// The count of records that are gone in the same way as the one at `index`.
-    fn gone_count(&self, index: u32, gone: Lifecycle) -> Option<&AtomicU32> {
-        if gone.is_placeholder() {
-            return Some(&self.placeholders);
-        }
-        (!gone.is_kept()).then(|| &self.store.shard_of(index).remembered)
-    }
-
+    /// Counts a record that is gone from now on: as remembered, or as exempt from the bound and
+    /// perhaps a placeholder.
     pub(super) fn count_gone(&self, index: u32, gone: Lifecycle) {
+        let shard = self.store.shard_of(index);
         // Relaxed, here and below: counts that carry nothing but themselves.
-        if let Some(count) = self.gone_count(index, gone) {
-            count.fetch_add(1, Ordering::Relaxed);
+        match gone.is_kept() {
+            true => shard.exempt_one(),
+            false => _ = shard.remembered.fetch_add(1, Ordering::Relaxed),
+        }
+        if gone.is_placeholder() {
+            self.placeholders.fetch_add(1, Ordering::Relaxed);
         }
     }
 
+    /// The same for one that is not gone any more.
     pub(super) fn discount_gone(&self, index: u32, gone: Lifecycle) {
-        if let Some(count) = self.gone_count(index, gone) {
-            count.fetch_sub(1, Ordering::Relaxed);
+        let shard = self.store.shard_of(index);
+        match gone.is_kept() {
+            true => shard.exempt_one_less(),
+            false => _ = shard.remembered.fetch_sub(1, Ordering::Relaxed),
+        }
+        if gone.is_placeholder() {
+            self.placeholders.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -226,9 +223,6 @@ impl Table {
             return None;
         }
         self.discount_gone(gone.index, word);
-        if word.is_kept() {
-            self.store.shard_of(gone.index).exempt_one_less();
-        }
         Some(self.closing(gone, false))
     }
 

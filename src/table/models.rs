@@ -189,17 +189,17 @@ fn of_two_registrations_of_one_id_one_is_new() {
 
 #[test]
 fn the_last_place_is_given_once() {
-    check(2, || {
-        let table = table(1);
-        let other = Arc::clone(&table);
-        let theirs = thread::spawn(move || register(&other, 1, 1));
-        let ours = register(&table, 2, 1);
-        let theirs = theirs.join().unwrap();
-        let mut outcomes = [ours, theirs];
-        outcomes.sort_by_key(|&outcome| outcome == AdmitOutcome::NoPlace);
-        assert_eq!(outcomes, [AdmitOutcome::Admitted, AdmitOutcome::NoPlace]);
-        assert_eq!((live(&table), count(&table)), (1, 1));
-    });
+    check(2, || gives_one_place_once(table(1), [1, 2]));
+}
+
+/// Two threads register a relay each, in a table for one.
+fn gives_one_place_once(table: Arc<Table>, [ours, theirs]: [u8; 2]) {
+    let other = Arc::clone(&table);
+    let arriving = thread::spawn(move || register(&other, theirs, 1));
+    let mut outcomes = [register(&table, ours, 1), arriving.join().unwrap()];
+    outcomes.sort_by_key(|&outcome| outcome == AdmitOutcome::NoPlace);
+    assert_eq!(outcomes, [AdmitOutcome::Admitted, AdmitOutcome::NoPlace]);
+    assert_eq!((live(&table), count(&table)), (1, 1));
 }
 
 /// It is there already, or has the last place.
@@ -238,25 +238,27 @@ fn no_registration_is_refused_for_one_that_fails() {
 /// still being cleared away.
 #[test]
 fn no_registration_is_refused_for_a_relay_that_is_gone() {
-    check(2, || {
-        let table = table(1);
-        register(&table, 1, 1);
-        let other = Arc::clone(&table);
-        let leaving = thread::spawn(move || {
-            let was_there = unregister(&other, 1);
-            yield_point();
-            was_there
-        });
+    check(2, || gives_the_place_of_one_that_is_gone(table(1), [1, 2]));
+}
+
+/// A relay leaves a table for one, and another is registered.
+fn gives_the_place_of_one_that_is_gone(table: Arc<Table>, [first, second]: [u8; 2]) {
+    register(&table, first, 1);
+    let other = Arc::clone(&table);
+    let leaving = thread::spawn(move || {
+        let was_there = unregister(&other, first);
         yield_point();
-        let gone = !holds(&table, 1);
-        let outcome = register(&table, 2, 1);
-        assert!(!gone || outcome == AdmitOutcome::Admitted);
-        assert!(leaving.join().unwrap());
-        assert_eq!(
-            count(&table),
-            usize::from(outcome == AdmitOutcome::Admitted)
-        );
+        was_there
     });
+    yield_point();
+    let gone = !holds(&table, first);
+    let outcome = register(&table, second, 1);
+    assert!(!gone || outcome == AdmitOutcome::Admitted);
+    assert!(leaving.join().unwrap());
+    assert_eq!(
+        count(&table),
+        usize::from(outcome == AdmitOutcome::Admitted)
+    );
 }
 
 #[test]

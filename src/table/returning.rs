@@ -76,9 +76,6 @@ impl<'g> Returning<'g> {
         // The slot that it has among arrivals is void.
         record.end_generation();
         self.table.count_gone(self.last.index, last);
-        if last.is_kept() {
-            store.shard_of(self.last.index).exempt_one();
-        }
         record.set_lifecycle(last);
         store.retire_announcement(self.word.announcement(), self.last.guard);
         self.table.push_to_inbox(&self.last);
@@ -115,9 +112,6 @@ impl Table {
             return Ok(None);
         }
         self.discount_gone(gone.index, last);
-        if last.is_kept() {
-            self.store.shard_of(gone.index).exempt_one_less();
-        }
         reopen(&gone, capacity, loses_reported_load);
         gone.begin_return(policy, arrived_at);
         Ok(Some(Returning {

@@ -21,12 +21,7 @@ fn the_last_place_is_given_in_one_shard() {
     check(2, || {
         let table = table_of_two_shards(1);
         let [first, second] = in_each_shard(&table);
-        let other = Arc::clone(&table);
-        let theirs = thread::spawn(move || register(&other, first, 1));
-        let mut outcomes = [register(&table, second, 1), theirs.join().unwrap()];
-        outcomes.sort_by_key(|&outcome| outcome == AdmitOutcome::NoPlace);
-        assert_eq!(outcomes, [AdmitOutcome::Admitted, AdmitOutcome::NoPlace]);
-        assert_eq!((live(&table), count(&table)), (1, 1));
+        gives_one_place_once(table, [second, first]);
     });
 }
 
@@ -35,23 +30,8 @@ fn the_last_place_is_given_in_one_shard() {
 fn no_registration_is_refused_for_a_relay_of_another_shard_that_is_gone() {
     check(2, || {
         let table = table_of_two_shards(1);
-        let [first, second] = in_each_shard(&table);
-        register(&table, first, 1);
-        let other = Arc::clone(&table);
-        let leaving = thread::spawn(move || {
-            let was_there = unregister(&other, first);
-            yield_point();
-            was_there
-        });
-        yield_point();
-        let gone = !holds(&table, first);
-        let outcome = register(&table, second, 1);
-        assert!(!gone || outcome == AdmitOutcome::Admitted);
-        assert!(leaving.join().unwrap());
-        assert_eq!(
-            count(&table),
-            usize::from(outcome == AdmitOutcome::Admitted)
-        );
+        let in_each_shard = in_each_shard(&table);
+        gives_the_place_of_one_that_is_gone(table, in_each_shard);
     });
 }
 
