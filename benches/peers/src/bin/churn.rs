@@ -11,13 +11,10 @@
 
 use relay_registry_peers::interleaved::median;
 use relay_registry_peers::maps::*;
-use relay_registry_peers::results;
+use relay_registry_peers::{results, scaling};
 use std::hint::black_box;
-use std::sync::Barrier;
-use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 31;
-const SAMPLE: Duration = Duration::from_millis(20);
 /// How many ids of a thread return again and again.
 const VISITORS: usize = 1_024;
 /// Pairs between two looks at the clock.
@@ -117,25 +114,9 @@ fn filled<M: Map>(ids: &[Id]) -> M {
 
 /// Pairs of an insert and a remove, by all threads.
 fn pairs_per_second<M: Map>(map: &M, threads: usize, kind: Ids) -> f64 {
-    let barrier = Barrier::new(threads);
-    let work = |thread: usize| {
+    scaling::rate(threads, &|thread| {
         let mut visitors = Visitors::new::<M>(thread, kind);
-        come_and_go(map, &mut visitors);
-        barrier.wait();
-        let (start, mut pairs) = (Instant::now(), 0);
-        while start.elapsed() < SAMPLE {
-            pairs += come_and_go(map, &mut visitors);
-        }
-        pairs as f64 / start.elapsed().as_secs_f64()
-    };
-    std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads)
-            .map(|thread| scope.spawn(move || work(thread)))
-            .collect();
-        running
-            .into_iter()
-            .map(|it| it.join().expect("no panic"))
-            .sum()
+        move || come_and_go(map, &mut visitors)
     })
 }
 
