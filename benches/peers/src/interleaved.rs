@@ -131,14 +131,10 @@ pub fn measure_interleaved(rounds: usize, contenders: &mut [Contender<'_>]) -> V
         }
     }
     let ours = contenders[0].samples.clone();
-    let outcome = |contender: &mut Contender<'_>| {
-        let pairs = ours.iter().zip(&contender.samples);
-        let mut ratios: Vec<f64> = pairs.map(|(ours, theirs)| ours / theirs).collect();
-        Outcome {
-            name: contender.name.clone(),
-            nanos: median(&mut contender.samples),
-            ratio: median(&mut ratios),
-        }
+    let outcome = |contender: &mut Contender<'_>| Outcome {
+        name: contender.name.clone(),
+        ratio: median_ratio(&ours, &contender.samples),
+        nanos: median(&mut contender.samples),
     };
     contenders.iter_mut().map(outcome).collect()
 }
@@ -152,6 +148,16 @@ pub fn report(group: &str, relays: usize, outcomes: &[Outcome]) {
         println!("  {name:<40} {nanos:>12.1} {ratio:>14.4}");
         results::keep(group, relays, name, *nanos, *ratio);
     }
+}
+
+/// The median of the ratios of all rounds.
+pub fn median_ratio(ours: &[f64], theirs: &[f64]) -> f64 {
+    let pairs = ours.iter().zip(theirs);
+    median(
+        &mut pairs
+            .map(|(ours, theirs)| ours / theirs)
+            .collect::<Vec<_>>(),
+    )
 }
 
 pub fn median(values: &mut [f64]) -> f64 {

@@ -1,10 +1,9 @@
 //! The throughput of two threads, relative to one.
 //!
 //! Each thread stays on a processor of its own: samples are so short that the system would often leave two new
-//! threads on one. Threads of one sample after the other begin with each processor in turn, because some may be slower.
+//! threads on one. The first thread is on each processor in turn, because some may be slower.
 
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How many samples of one thread and of two are taken alternately. The best of each counts.
@@ -15,20 +14,21 @@ const SAMPLE: Duration = Duration::from_millis(20);
 /// its number of calls.
 pub fn of_two_threads<W: FnMut() -> usize>(worker: impl Fn(usize) -> W + Sync) -> f64 {
     let mut best = [0.0_f64; 2];
-    for _ in 0..SAMPLES {
+    for turn in 0..SAMPLES {
         for (threads, best) in (1..).zip(&mut best) {
-            *best = best.max(rate(threads, &worker));
+            *best = best.max(rate(turn, threads, &worker));
         }
     }
     best[1] / best[0]
 }
 
-/// Calls per second of all threads.
-pub fn rate<W: FnMut() -> usize>(threads: usize, worker: &(impl Fn(usize) -> W + Sync)) -> f64 {
+/// Calls per second of all threads, the first of them on the processor whose turn it is.
+pub fn rate<W: FnMut() -> usize>(
+    turn: usize,
+    threads: usize,
+    worker: &(impl Fn(usize) -> W + Sync),
+) -> f64 {
     let barrier = Barrier::new(threads);
-    static RATES: AtomicUsize = AtomicUsize::new(0);
-    // Each is measured for one thread and for two in turn.
-    let turn = RATES.fetch_add(1, Ordering::Relaxed) / 2;
     let run = |number| {
         stay_on_processor(turn + number);
         let mut work = worker(number);

@@ -9,7 +9,7 @@
 //! cargo run --release --manifest-path benches/peers/Cargo.toml --bin churn [-- RELAYS...]
 //! ```
 
-use relay_registry_peers::interleaved::median;
+use relay_registry_peers::interleaved::{median, median_ratio};
 use relay_registry_peers::maps::*;
 use relay_registry_peers::{results, scaling};
 use std::hint::black_box;
@@ -48,17 +48,17 @@ fn compare(relays: usize, group: &str, kind: Ids, ours: impl Map, ids: &[Id]) {
         filled::<DashMap>(ids),
     );
     let names = [Ours::NAME, PapayaPlain::NAME, Papaya::NAME, DashMap::NAME];
-    let measures: [&dyn Fn(usize) -> f64; 4] = [
-        &|threads| pairs_per_second(&ours, threads, kind),
-        &|threads| pairs_per_second(&plain, threads, kind),
-        &|threads| pairs_per_second(&papaya, threads, kind),
-        &|threads| pairs_per_second(&dashmap, threads, kind),
+    let measures: [&dyn Fn(usize, usize) -> f64; 4] = [
+        &|turn, threads| pairs_per_second(&ours, turn, threads, kind),
+        &|turn, threads| pairs_per_second(&plain, turn, threads, kind),
+        &|turn, threads| pairs_per_second(&papaya, turn, threads, kind),
+        &|turn, threads| pairs_per_second(&dashmap, turn, threads, kind),
     ];
     let mut rates = [const { [const { Vec::new() }; 2] }; 4];
-    for _ in 0..ROUNDS {
+    for turn in 0..ROUNDS {
         for (measure, rates) in measures.iter().zip(&mut rates) {
             for (threads, rates) in (1..).zip(rates) {
-                rates.push(measure(threads));
+                rates.push(measure(turn, threads));
             }
         }
     }
@@ -97,15 +97,6 @@ fn compare(relays: usize, group: &str, kind: Ids, ours: impl Map, ids: &[Id]) {
     }
 }
 
-fn median_ratio(ours: &[f64], theirs: &[f64]) -> f64 {
-    let pairs = ours.iter().zip(theirs);
-    median(
-        &mut pairs
-            .map(|(ours, theirs)| ours / theirs)
-            .collect::<Vec<_>>(),
-    )
-}
-
 fn filled<M: Map>(ids: &[Id]) -> M {
     let map = M::with_room_for(ids.len() + 2 * VISITORS);
     ids.iter().for_each(|&id| map.insert(id.into()));
@@ -113,8 +104,8 @@ fn filled<M: Map>(ids: &[Id]) -> M {
 }
 
 /// Pairs of an insert and a remove, by all threads.
-fn pairs_per_second<M: Map>(map: &M, threads: usize, kind: Ids) -> f64 {
-    scaling::rate(threads, &|thread| {
+fn pairs_per_second<M: Map>(map: &M, turn: usize, threads: usize, kind: Ids) -> f64 {
+    scaling::rate(turn, threads, &|thread| {
         let mut visitors = Visitors::new::<M>(thread, kind);
         move || come_and_go(map, &mut visitors)
     })

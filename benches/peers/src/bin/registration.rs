@@ -9,7 +9,7 @@ use cpu_time::ThreadTime;
 use fastrand::Rng;
 use relay_registry::{ManualClock, NodeId, Registry};
 use relay_registry_peers::instances::{empty_registry_on, endpoint, random_ids};
-use relay_registry_peers::interleaved::{Outcome, median, per_call, report};
+use relay_registry_peers::interleaved::{Outcome, median, median_ratio, per_call, report};
 use relay_registry_peers::maps::{Id, Map, Ours, Papaya, PapayaPlain, random_ids as random_keys};
 use relay_registry_peers::results;
 use std::hint::black_box;
@@ -79,13 +79,10 @@ fn bulk(relays: usize) {
     }
     let ours = times[0].clone();
     let names = [Ours::NAME, PapayaPlain::NAME, Papaya::NAME];
-    let outcome = |(name, mut times): (&str, Vec<f64>)| {
-        let mut ratios: Vec<f64> = ours.iter().zip(&times).map(|(a, b)| a / b).collect();
-        Outcome {
-            name: name.into(),
-            nanos: median(&mut times),
-            ratio: median(&mut ratios),
-        }
+    let outcome = |(name, mut times): (&str, Vec<f64>)| Outcome {
+        name: name.into(),
+        ratio: median_ratio(&ours, &times),
+        nanos: median(&mut times),
     };
     let outcomes: Vec<Outcome> = names.into_iter().zip(times).map(outcome).collect();
     report("bulk load", relays, &outcomes);
