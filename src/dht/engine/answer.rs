@@ -27,6 +27,7 @@ pub struct Answer {
     coverage: Coverage,
     asked: u32,
     answered: u32,
+    is_divided: bool,
 }
 
 impl Answer {
@@ -62,7 +63,21 @@ impl Answer {
             },
             asked: asked.max(answered),
             answered,
+            is_divided: false,
         }
+    }
+
+    /// Adds that the shard that was read [has divided](crate::dht::RelayDht::divide).
+    #[must_use]
+    pub const fn with_divided(mut self, is_divided: bool) -> Self {
+        self.is_divided = is_divided;
+        self
+    }
+
+    /// Whether the shard that was read has divided, as some node says. Not verified.
+    #[must_use]
+    pub const fn is_divided(&self) -> bool {
+        self.is_divided
     }
 
     /// The coverage of the read.
@@ -96,6 +111,7 @@ impl Answer {
 pub struct Put {
     asked: u32,
     stored: u32,
+    is_sparse: bool,
 }
 
 impl Put {
@@ -106,7 +122,22 @@ impl Put {
         Self {
             asked: asked.max(stored),
             stored,
+            is_sparse: false,
         }
+    }
+
+    /// Adds whether the shard that was joined is sparse: at most a quarter full. If both halves
+    /// of a shard are, then their relays go back to it.
+    #[must_use]
+    pub const fn with_sparse(mut self, is_sparse: bool) -> Self {
+        self.is_sparse = is_sparse;
+        self
+    }
+
+    /// Whether the shard that was joined is sparse.
+    #[must_use]
+    pub const fn is_sparse(&self) -> bool {
+        self.is_sparse
     }
 
     /// The number of nodes that were asked, as far as the engine knows.

@@ -151,7 +151,7 @@ impl Memory {
     pub fn start(&self, nodes: Range<usize>) {
         for node in self.shared.nodes.iter().take(nodes.end).skip(nodes.start) {
             node.lock().get_or_insert_with(|| {
-                Node::new(self.shared.node_limits, self.shared.limits.shards)
+                Node::new(self.shared.node_limits)
             });
         }
     }
