@@ -31,6 +31,8 @@ mod publisher;
 mod record;
 mod reject_reason;
 mod retry;
+#[cfg(all(test, not(relay_loom)))]
+mod simulation;
 mod stats;
 mod wake_flags;
 

@@ -178,7 +178,11 @@ impl DhtTrace {
     }
 
     /// The span of a query for a relay, or of a shard of the directory.
-    pub(crate) fn query_span(&self, relay: Option<&NodeId>, shard: Option<ShardPath>) -> JobSpan<'_> {
+    pub(crate) fn query_span(
+        &self,
+        relay: Option<&NodeId>,
+        shard: Option<ShardPath>,
+    ) -> JobSpan<'_> {
         JobSpan(self.subscriber.enter(|| {
             debug_span!(
                 target: "relay_registry::dht",

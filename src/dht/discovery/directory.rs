@@ -171,7 +171,9 @@ impl Directory {
             .collect();
         let ready = self.walks.iter().map(Walk::path);
         let ready = ready.filter(|path| !self.is_backing_off(*path, now));
-        let path = ready.min().or_else(|| self.begin_walk(wants_more, now, random))?;
+        let path = ready
+            .min()
+            .or_else(|| self.begin_walk(wants_more, now, random))?;
         self.steps.1 += 1;
         Some(path)
     }
@@ -269,7 +271,9 @@ impl Directory {
                 || shard.due > now;
         }
         let is_known = |bit| {
-            let child = path.child(bit).filter(|_| path.depth() < self.limits.max_depth);
+            let child = path
+                .child(bit)
+                .filter(|_| path.depth() < self.limits.max_depth);
             child.is_none_or(|child| self.is_known(child, now))
         };
         is_known(false) && is_known(true)

@@ -20,7 +20,7 @@ use fastrand::Rng;
 use super::engine::{Limits, ShardPath};
 use super::expiring_map::ExpiringMap;
 use crate::relay::NodeId;
-use directory::Directory;
+pub(super) use directory::Directory;
 
 /// The most lookups that are queued or in flight.
 const MAX_LOOKUPS: usize = 1_024;
@@ -346,7 +346,10 @@ mod tests {
         let sweep = sweep(0);
         assert_eq!(discovery.next(0, S(0), &mut random, || None), Some(sweep));
         assert_eq!(discovery.next(0, S(999), &mut random, || None), None);
-        assert_eq!(discovery.next(0, S(1_000), &mut random, || None), Some(sweep));
+        assert_eq!(
+            discovery.next(0, S(1_000), &mut random, || None),
+            Some(sweep)
+        );
         assert_eq!(discovery.next(0, S(1_001), &mut random, || None), None);
     }
 

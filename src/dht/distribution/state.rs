@@ -363,7 +363,10 @@ impl DhtState {
     /// Wakes the current thread whenever a relay is learned.
     /// The withdrawal of this node's relay, and the shards to leave, if it was published. Later
     /// calls return none, and nothing more is published.
-    pub(super) fn final_tombstone(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<ShardPath>)> {
+    pub(super) fn final_tombstone(
+        &mut self,
+        wall: Duration,
+    ) -> Option<(SignedRecord, Vec<ShardPath>)> {
         let mut publisher = self.publisher.take()?;
         let tombstone = publisher.final_tombstone(wall);
         #[cfg(feature = "persistence")]

@@ -111,7 +111,8 @@ impl Answer {
 pub struct Put {
     asked: u32,
     stored: u32,
-    is_sparse: bool,
+    members: u32,
+    max_members: u32,
 }
 
 impl Put {
@@ -122,22 +123,31 @@ impl Put {
         Self {
             asked: asked.max(stored),
             stored,
-            is_sparse: false,
+            members: 0,
+            max_members: 0,
         }
     }
 
-    /// Adds whether the shard that was joined is sparse: at most a quarter full. If both halves
-    /// of a shard are, then their relays go back to it.
+    /// Adds how many members the shard has that was joined, this one included, and how many it
+    /// can have. An engine whose shards do not divide need not.
     #[must_use]
-    pub const fn with_sparse(mut self, is_sparse: bool) -> Self {
-        self.is_sparse = is_sparse;
+    pub fn with_members(mut self, members: usize, max: usize) -> Self {
+        let as_u32 = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        (self.members, self.max_members) = (as_u32(members), as_u32(max));
         self
     }
 
-    /// Whether the shard that was joined is sparse.
+    /// The number of members of the shard that was joined; 0 if the engine does not say.
+    #[must_use]
+    pub const fn members(&self) -> u32 {
+        self.members
+    }
+
+    /// Whether the shard that was joined is sparse: at most a quarter full. If both halves of a
+    /// shard are, then their relays go back to it.
     #[must_use]
     pub const fn is_sparse(&self) -> bool {
-        self.is_sparse
+        self.members <= self.max_members / 4
     }
 
     /// The number of nodes that were asked, as far as the engine knows.

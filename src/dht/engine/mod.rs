@@ -28,11 +28,11 @@ pub use error::DhtError;
 #[cfg(not(relay_loom))]
 pub use kad::{Kad, RawKad, ValueSink};
 pub use limits::Limits;
-pub use path::ShardPath;
 #[cfg(all(feature = "mainline", not(relay_loom)))]
 pub use mainline::{Mainline, MainlineBuilder};
 #[cfg(not(relay_loom))]
 pub use memory::{Memory, MemoryBuilder};
+pub use path::ShardPath;
 
 // Test doubles.
 #[cfg(all(any(test, feature = "conformance"), not(relay_loom)))]
@@ -172,8 +172,11 @@ pub trait RelayDht: Send + Sync + 'static {
     ///
     /// A shard that is full [divides](Self::divide), and returns [`Full`](DhtError::Full). So
     /// does a shard that has divided, also to a relay that it lists, because the relay is to
-    /// move to a child. It need not leave: its old entry ends by itself. A shard at
-    /// [`Limits::max_depth`] does not divide.
+    /// move to a child. It need not leave: its old entry ends by itself. But a shard whose mark
+    /// is older than half of its time lets relays in, since those below no longer renew it, and
+    /// so does one at [`Limits::max_depth`], which has no children.
+    ///
+    /// The result says [how many members](Put::with_members) the shard has.
     ///
     /// # Errors
     ///
@@ -230,8 +233,8 @@ pub trait RelayDht: Send + Sync + 'static {
     /// Marks a shard as divided: its relays move to its children when they join again, and
     /// readers follow. The mark lasts as long as an entry without a refresh: two refresh
     /// intervals. Relays in the shards below renew it, each now and then, while these are not
-    /// [sparse](Put::is_sparse); if the mark is younger than a quarter of that time, then no
-    /// write is needed.
+    /// [sparse](Put::is_sparse). If the mark is younger than a quarter of its time, then no write
+    /// is needed.
     ///
     /// # Errors
     ///

@@ -124,7 +124,13 @@ impl fmt::Display for ShardPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.depth {
             0 => write!(f, "{}", self.shard),
-            depth => write!(f, "{}/{:0width$b}", self.shard, self.bits, width = depth.into()),
+            depth => write!(
+                f,
+                "{}/{:0width$b}",
+                self.shard,
+                self.bits,
+                width = depth.into()
+            ),
         }
     }
 }
@@ -161,14 +167,19 @@ mod tests {
                 assert!(path.child(false) == Some(next) || path.child(true) == Some(next));
                 path = next;
             }
-            assert_eq!(path.ancestor(Limits::MAX_DEPTH), Some(ShardPath::root(path.shard())));
+            assert_eq!(
+                path.ancestor(Limits::MAX_DEPTH),
+                Some(ShardPath::root(path.shard()))
+            );
             assert_eq!(path.ancestor(Limits::MAX_DEPTH + 1), None);
         }
     }
 
     #[test]
     fn a_path_is_shown_by_its_root_and_bits() {
-        let child = ShardPath::root(3).child(false).and_then(|path| path.child(true));
+        let child = ShardPath::root(3)
+            .child(false)
+            .and_then(|path| path.child(true));
         assert_eq!(ShardPath::root(3).to_string(), "3");
         assert_eq!(child.map(|path| path.to_string()), Some("3/01".into()));
     }

@@ -28,8 +28,11 @@ use super::record::{
 };
 use super::retry::{RetryBackoff, with_jitter};
 use crate::sync::Arc;
-use placement::Placement;
+pub(super) use placement::Placement;
 use publish_progress::PublishProgress;
+
+#[cfg(all(test, not(relay_loom)))]
+pub(super) use placement::Upkeep;
 
 /// The intervals of publication.
 #[derive(Clone, Copy, Debug)]
@@ -296,7 +299,10 @@ impl Publisher {
 
     /// The tombstone to store and the shards to leave when the registry is dropped, unless
     /// nothing was published.
-    pub(super) fn final_tombstone(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<ShardPath>)> {
+    pub(super) fn final_tombstone(
+        &mut self,
+        wall: Duration,
+    ) -> Option<(SignedRecord, Vec<ShardPath>)> {
         let current = self.current.as_ref()?;
         if current.announcement().is_none() && current.is_done() {
             return None;

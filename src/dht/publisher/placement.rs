@@ -5,12 +5,12 @@
 //!
 //! - A shard that is full, or has divided, sends the node on to the child that the next bit of
 //!   its hash names. It stays there. Its entry above is not written again, and so it ends.
-//! - After each refresh, a node in a shard that is not sparse renews the mark of one of the
-//!   shards above: of its parent half of the time, of the one above that a quarter of the time,
-//!   and so on. So each mark is renewed by as many nodes as a shard has members, whatever the
-//!   number of nodes below it, and storage nodes of a root are asked no more than others.
-//! - A node in a sparse shard renews no mark. It tries to join the parent, which lets it in once
-//!   the mark has ended: when both halves are sparse, or the mark was a lie.
+//! - After each refresh, a node renews marks of the shards above, each with a probability that
+//!   makes it [`CHECKS`] nodes for each mark, as far as the node can tell from the number of
+//!   members of its own shard. So storage nodes of a root are asked no more than others.
+//! - A node in a sparse shard does not renew the parent's mark. It tries to join the parent, which
+//!   lets it in once the mark is old: when both halves are sparse, or the mark was a lie. Readers
+//!   believe the mark for another refresh interval, in which all others come, too.
 
 use std::time::Duration;
 
@@ -18,6 +18,11 @@ use fastrand::Rng;
 
 use crate::dht::engine::{Limits, Put, ShardPath};
 use crate::relay::NodeId;
+
+/// How many nodes look after each mark within a refresh interval. With 8 of them, one mark in
+/// 160,000 ends although there are relays below it: e^-12, as it lasts for two intervals and is
+/// renewed after half of one.
+const CHECKS: f64 = 8.0;
 
 #[derive(Clone, Debug)]
 pub(in crate::dht) struct Placement {
@@ -30,7 +35,8 @@ pub(in crate::dht) struct Placement {
     /// The shards that may list this node, also after it left them: a concurrent write of
     /// another node can restore an entry.
     listings: Vec<Listing>,
-    upkeep: Option<Upkeep>,
+    /// What is left to do, the next last.
+    upkeep: Vec<Upkeep>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +64,7 @@ impl Placement {
             path: ShardPath::of(own, &limits, 0),
             full: 0,
             listings: Vec::new(),
-            upkeep: None,
+            upkeep: Vec::new(),
         }
     }
 
@@ -72,14 +78,15 @@ impl Placement {
         self.listings.iter().map(|listing| listing.path)
     }
 
+    /// What is next to do after a join.
     pub(in crate::dht) fn upkeep(&self) -> Option<Upkeep> {
-        self.upkeep
+        self.upkeep.last().copied()
     }
 
     /// A new record is published. Entries of records that have ended are forgotten.
     pub(in crate::dht) fn begin(&mut self, lifetime: Duration, now: Duration) {
         self.full = 0;
-        self.upkeep = None;
+        self.upkeep.clear();
         self.listings
             .retain(|listing| now.saturating_sub(listing.at) < lifetime);
     }
@@ -111,31 +118,23 @@ impl Placement {
                 (listing.at, listing.is_confirmed) = (now, true);
             }
         }
-        self.upkeep = is_refresh
-            .then(|| Self::upkeep_of(path, put, random))
-            .flatten();
-    }
-
-    fn upkeep_of(path: ShardPath, put: &Put, random: &mut Rng) -> Option<Upkeep> {
-        if put.is_sparse() {
-            return path.parent().map(Upkeep::Climb);
+        self.upkeep.clear();
+        if is_refresh {
+            self.upkeep = upkeep_of(path, put, random);
         }
-        let levels = random.u32(..).trailing_zeros() + 1;
-        let ancestor = path.ancestor(u8::try_from(levels).ok()?);
-        ancestor.map(Upkeep::Divide)
     }
 
     /// The shard above was joined.
     pub(in crate::dht) fn climbed(&mut self, put: &Put, now: Duration, random: &mut Rng) {
-        if let Some(Upkeep::Climb(parent)) = self.upkeep {
+        if let Some(Upkeep::Climb(parent)) = self.upkeep() {
             self.path = Some(parent);
             self.joined(put, true, now, random);
         }
     }
 
-    /// The upkeep is done, or cannot be.
+    /// This upkeep is done, or cannot be.
     pub(in crate::dht) fn upkeep_ended(&mut self) {
-        self.upkeep = None;
+        self.upkeep.pop();
     }
 
     /// Goes on to another shard, because the present one is full. False if there is none.
@@ -160,4 +159,17 @@ impl Placement {
         let next = (path.shard() + 1).checked_rem(self.limits.shards)?;
         (self.full < self.limits.shards).then(|| ShardPath::root(next))
     }
+}
+
+fn upkeep_of(path: ShardPath, put: &Put, random: &mut Rng) -> Vec<Upkeep> {
+    let is_sparse = put.is_sparse();
+    let nearest = if is_sparse { 2 } else { 1 };
+    let is_chosen = |levels: &u8| {
+        let nodes = f64::from(put.members().max(1)) * 2_f64.powi((*levels).into());
+        random.f64() * nodes < CHECKS
+    };
+    let marks = (nearest..=path.depth()).filter(is_chosen);
+    let marks = marks.filter_map(|levels| path.ancestor(levels).map(Upkeep::Divide));
+    let climb = path.parent().filter(|_| is_sparse).map(Upkeep::Climb);
+    marks.chain(climb).collect()
 }

@@ -295,7 +295,11 @@ fn a_full_shard_is_skipped() {
         fixture.finish(&action, Err(DhtError::Full { max: 1 }));
     }
     shards.sort_unstable();
-    assert_eq!(shards, [0, 1, 2, 3].map(ShardPath::root), "each once, then a back-off");
+    assert_eq!(
+        shards,
+        [0, 1, 2, 3].map(ShardPath::root),
+        "each once, then a back-off"
+    );
     assert!(matches!(fixture.next(400), Some(Action::Join(..))));
 }
 

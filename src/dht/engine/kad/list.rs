@@ -103,9 +103,10 @@ impl List {
         divided_at.is_some_and(|at| now.saturating_sub(at) < age)
     }
 
-    /// Whether the list uses at most a quarter of `max` bytes.
-    pub(super) fn is_sparse(&self, max: usize) -> bool {
-        self.encoded_len() <= max / 4
+    /// The number of entries, and how many of their mean length fit in `max` bytes.
+    pub(super) fn fill(&self, max: usize) -> (usize, usize) {
+        let entries = self.entries.len();
+        (entries, entries.saturating_mul(max) / self.encoded_len())
     }
 
     /// Inserts `record` unless the entry of its node has the same or a higher rank.
@@ -397,7 +398,10 @@ mod tests {
         assert_eq!(list.with_own(&third, max), Ok(None));
         assert!(!list.contains(&third) && list.contains(&own));
         assert_eq!(list.full(), DhtError::Full { max: 2 });
-        assert!(list.with_own(&third, AMPLE).is_ok_and(|bytes| bytes.is_some()));
+        assert!(
+            list.with_own(&third, AMPLE)
+                .is_ok_and(|bytes| bytes.is_some())
+        );
     }
 
     #[test]

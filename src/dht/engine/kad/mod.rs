@@ -225,12 +225,13 @@ impl<K: RawKad> Kad<K> {
         let mut written = None;
         for attempt in 0..ATTEMPTS {
             let (mut list, answered) = self.read_list(key, deadline)?;
-            if !record.is_tombstone() && self.is_divided(&list) {
+            if !record.is_tombstone() && self.sends_on(path, &list) {
                 return Err(list.full());
             }
             if list.contains(record) {
                 let put = written.unwrap_or_else(|| Put::new(answered, answered));
-                return Ok(put.with_sparse(list.is_sparse(self.max_list_len())));
+                let (members, max) = list.fill(self.max_list_len());
+                return Ok(put.with_members(members, max));
             }
             match list.with_own(record, self.max_list_len())? {
                 Some(bytes) => written = Some(self.raw.store(key, &bytes, deadline)?),
@@ -253,8 +254,11 @@ impl<K: RawKad> Kad<K> {
         list.full()
     }
 
-    fn is_divided(&self, list: &List) -> bool {
-        list.is_divided_within(self.mark_ttl(), self.now())
+    /// Whether relays that join are sent on to the children. They are not if those below no
+    /// longer renew the mark.
+    fn sends_on(&self, path: ShardPath, list: &List) -> bool {
+        let is_fresh = list.is_divided_within(self.mark_ttl() / 2, self.now());
+        is_fresh && self.check_divides(path).is_ok()
     }
 
     /// How long a mark lasts that is not renewed.
@@ -425,7 +429,7 @@ impl<K: RawKad> RelayDht for Kad<K> {
             });
             flow
         })?;
-        Ok(answer.with_divided(self.is_divided(&list)))
+        Ok(answer.with_divided(list.is_divided_within(self.mark_ttl(), self.now())))
     }
 
     fn divide(&self, path: ShardPath, deadline: Instant) -> Result<Put, DhtError> {

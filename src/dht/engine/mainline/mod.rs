@@ -238,9 +238,9 @@ impl Mainline {
             let before = last.as_ref().map(|(shard, _)| shard);
             let step = read.next_step(change, key, before, is_last, may_divide);
             let (forced, then_full) = match step {
-                Step::Done { sparse } => {
+                Step::Done { members } => {
                     let put = last.map_or_else(|| Put::new(answered, answered), |(_, put)| put);
-                    return Ok(put.with_sparse(sparse));
+                    return Ok(put.with_members(members, MAX_MEMBERS));
                 }
                 Step::Full => return Err(FULL),
                 Step::Write { forced } => (forced, false),

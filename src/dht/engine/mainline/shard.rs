@@ -138,15 +138,14 @@ impl Shard {
         self.divided_at.is_some()
     }
 
-    /// Whether the shard has divided, and the mark has used less than a quarter of its lifetime.
-    pub(super) fn is_freshly_divided(&self) -> bool {
-        let age = |mark: Timestamp| mark.age(self.now);
-        self.divided_at.is_some_and(|mark| age(mark) < self.lifetime / 4)
+    /// Whether the shard has divided, and the mark was renewed within `age`.
+    fn is_divided_within(&self, age: Duration) -> bool {
+        let mark = self.divided_at.map(|mark| mark.age(self.now));
+        mark.is_some_and(|mark| mark < age)
     }
 
-    /// Whether at most a quarter of the shard is used.
-    pub(super) fn is_sparse(&self) -> bool {
-        self.entries.len() <= MAX_MEMBERS / 4
+    fn members(&self) -> usize {
+        self.entries.values().filter(|state| !state.left).count()
     }
 
     /// Replaces all that is known by `version`.
@@ -223,8 +222,8 @@ pub(super) enum Change {
 /// The next step of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing is left to do. `sparse` if at most a quarter of the shard is used.
-    Done { sparse: bool },
+    /// Nothing is left to do. After a join, the shard has so many members.
+    Done { members: usize },
     /// The relay cannot join: the shard is full, or has divided.
     Full,
     /// Write what was merged, over all versions if `forced`, also over newer ones.
@@ -283,12 +282,17 @@ impl ShardRead {
         match change {
             Change::Join => self.next_join(key, written, is_last, may_divide),
             Change::Leave => self.next_leave(key, is_last),
-            Change::Divide if self.newest.is_freshly_divided() => Step::Done { sparse: false },
+            Change::Divide if self.is_freshly_divided() => Step::Done { members: 0 },
             Change::Divide => {
                 self.merged.divide();
                 Step::Write { forced: false }
             }
         }
+    }
+
+    /// Whether the mark of the newest version has used less than a quarter of its lifetime.
+    fn is_freshly_divided(&self) -> bool {
+        self.newest.is_divided_within(self.newest.lifetime / 4)
     }
 
     fn next_join(
@@ -298,7 +302,8 @@ impl ShardRead {
         is_last: bool,
         may_divide: bool,
     ) -> Step {
-        if self.merged.is_divided() {
+        // Those below no longer renew an older mark.
+        if may_divide && self.merged.is_divided_within(self.merged.lifetime / 2) {
             return Step::Full;
         }
         let is_joined = match written {
@@ -306,8 +311,8 @@ impl ShardRead {
             None => self.newest.is_fresh(key),
         };
         if is_joined {
-            let sparse = self.merged.is_sparse();
-            return Step::Done { sparse };
+            let members = self.merged.members();
+            return Step::Done { members };
         }
         match self.merged.set(*key, false) {
             Ok(()) => Step::Write { forced: false },
@@ -323,12 +328,12 @@ impl ShardRead {
     fn next_leave(&mut self, key: &[u8; KEY_LEN], is_last: bool) -> Step {
         let has_left = self.merged.has_left(key);
         if has_left && (!self.is_listed || is_last) {
-            return Step::Done { sparse: false };
+            return Step::Done { members: 0 };
         }
         match self.merged.set(*key, true) {
             Ok(()) => Step::Write { forced: has_left },
             // It is full of other relays.
-            Err(_) => Step::Done { sparse: false },
+            Err(_) => Step::Done { members: 0 },
         }
     }
 
@@ -498,9 +503,9 @@ mod tests {
         assert!(early.len() <= 1_000, "{} bytes", early.len());
         assert_eq!(members(3_000, &[&late, &early]), all);
         for versions in [[&early[..], &late[..]], [&late[..], &early[..]]] {
-            assert!(read_at(3_000, &versions).is_freshly_divided());
+            assert!(read_at(3_000, &versions).is_divided_within(LIFETIME / 4));
             assert!(read_at(10_199, &versions).is_divided());
-            assert!(!read_at(10_199, &versions).is_freshly_divided());
+            assert!(!read_at(10_199, &versions).is_divided_within(LIFETIME / 4));
             assert!(!read_at(10_200, &versions).is_divided());
         }
         let unmarked = version_at(3_000, &[(1, false)]);

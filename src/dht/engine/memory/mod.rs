@@ -268,10 +268,17 @@ impl Memory {
     }
 
     /// Whether a node answers that a shard has divided.
-    fn says_divided(&self, node: &Mutex<Option<Node>>, delivery: Delivery, path: ShardPath) -> bool {
+    fn says_divided(
+        &self,
+        node: &Mutex<Option<Node>>,
+        delivery: Delivery,
+        path: ShardPath,
+    ) -> bool {
         let stored = || {
             let now = self.shared.clock.now();
-            node.lock().as_ref().is_some_and(|node| node.is_divided(path, now))
+            node.lock()
+                .as_ref()
+                .is_some_and(|node| node.is_divided(path, now))
         };
         match delivery {
             Delivery::Answered | Delivery::AnsweredStale => stored(),

@@ -13,8 +13,8 @@ use crate::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteReply {
     Stored,
-    /// The node lists the relay, in a shard that is at most a quarter full.
-    Sparse,
+    /// The node lists the relay, and so many in all.
+    Joined(usize),
     /// The node has a record with this higher sequence.
     Superseded(u64),
     /// The node has another value under the same sequence.
@@ -183,14 +183,14 @@ impl Node {
     ) -> WriteReply {
         let limits = self.limits;
         let shard = self.shards.entry(path).or_default();
-        if limits.is_divided(shard, now) {
+        let has_children = path.depth() < limits.max_depth;
+        // Those below no longer renew an older mark.
+        if has_children && shard.is_divided_within(limits.membership_ttl / 2, now) {
             return WriteReply::Full;
         }
         match shard.set(record, false, limits, now) {
-            WriteReply::Stored if shard.members.len() <= limits.max_members / 4 => {
-                WriteReply::Sparse
-            }
-            WriteReply::Full if path.depth() < limits.max_depth => {
+            WriteReply::Stored => WriteReply::Joined(shard.live(limits, now).count()),
+            WriteReply::Full if has_children => {
                 shard.divided_at = Some(now);
                 WriteReply::Full
             }
@@ -221,21 +221,37 @@ impl Node {
 
     pub(super) fn is_divided(&self, path: ShardPath, now: Duration) -> bool {
         let shard = self.shards.get(&path);
-        shard.is_some_and(|shard| self.limits.is_divided(shard, now))
+        let ttl = self.limits.membership_ttl;
+        shard.is_some_and(|shard| shard.is_divided_within(ttl, now))
     }
 
     pub(super) fn members(&self, path: ShardPath, now: Duration) -> Vec<(NodeId, Arc<[u8]>)> {
         self.shards
             .get(&path)
             .into_iter()
-            .flat_map(|shard| &shard.members)
-            .filter(|(_, member)| !member.left && self.limits.is_live(member, now))
+            .flat_map(|shard| shard.live(self.limits, now))
             .map(|(id, member)| (*id, Arc::clone(&member.version.bytes)))
             .collect()
     }
 }
 
 impl Shard {
+    fn live(
+        &self,
+        limits: NodeLimits,
+        now: Duration,
+    ) -> impl Iterator<Item = (&NodeId, &Membership)> {
+        let is_live = move |member: &Membership| !member.left && limits.is_live(member, now);
+        self.members
+            .iter()
+            .filter(move |(_, member)| is_live(member))
+    }
+
+    fn is_divided_within(&self, age: Duration, now: Duration) -> bool {
+        let is_within = |since| now.saturating_sub(since) < age;
+        self.divided_at.is_some_and(is_within)
+    }
+
     /// Adds the relay of `record`, or marks it as `left`. If the shard is full, then it drops
     /// members that left or expired.
     fn set(
@@ -275,18 +291,14 @@ impl NodeLimits {
     fn is_live(&self, member: &Membership, now: Duration) -> bool {
         now.saturating_sub(member.refreshed_at) < self.membership_ttl
     }
-
-    fn is_divided(&self, shard: &Shard, now: Duration) -> bool {
-        let lasts = |since| now.saturating_sub(since) < self.membership_ttl;
-        shard.divided_at.is_some_and(lasts)
-    }
 }
 
 /// The replies of all nodes to a write.
 #[derive(Default)]
 pub(super) struct ReplyTally {
     stored: u32,
-    sparse: u32,
+    /// The most that a node lists.
+    members: usize,
     highest: Option<u64>,
     conflict: bool,
     full: u32,
@@ -296,9 +308,9 @@ impl ReplyTally {
     pub(super) fn count(&mut self, reply: WriteReply) {
         match reply {
             WriteReply::Stored => self.stored += 1,
-            WriteReply::Sparse => {
+            WriteReply::Joined(members) => {
                 self.stored += 1;
-                self.sparse += 1;
+                self.members = self.members.max(members);
             }
             WriteReply::Superseded(stored) => self.highest = self.highest.max(Some(stored)),
             WriteReply::Conflict => self.conflict = true,
@@ -320,13 +332,9 @@ impl ReplyTally {
             Self { full, stored, .. } if full > stored => Err(DhtError::Full {
                 max: limits.max_members,
             }),
-            Self {
-                stored: 1..,
-                sparse,
-                ..
-            } => {
+            Self { stored: 1.., .. } => {
                 let asked = u32::try_from(asked).unwrap_or(u32::MAX);
-                Ok(Put::new(asked, self.stored).with_sparse(sparse == self.stored))
+                Ok(Put::new(asked, self.stored).with_members(self.members, limits.max_members))
             }
             _ => Err(DhtError::Unreachable),
         }
