@@ -144,10 +144,10 @@ impl Put {
     }
 
     /// Whether the shard that was joined is sparse: at most a quarter full. If both halves of a
-    /// shard are, then their relays go back to it.
+    /// shard are, then their relays go back to it. False if the engine does not say.
     #[must_use]
     pub const fn is_sparse(&self) -> bool {
-        self.members <= self.max_members / 4
+        self.members > 0 && self.members <= self.max_members / 4
     }
 
     /// The number of nodes that were asked, as far as the engine knows.

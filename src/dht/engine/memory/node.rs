@@ -334,7 +334,11 @@ impl ReplyTally {
             }),
             Self { stored: 1.., .. } => {
                 let asked = u32::try_from(asked).unwrap_or(u32::MAX);
-                Ok(Put::new(asked, self.stored).with_members(self.members, limits.max_members))
+                let put = Put::new(asked, self.stored);
+                Ok(match self.members {
+                    0 => put,
+                    members => put.with_members(members, limits.max_members),
+                })
             }
             _ => Err(DhtError::Unreachable),
         }
