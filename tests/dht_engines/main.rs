@@ -7,4 +7,6 @@ mod conformance;
 mod faults;
 #[cfg(feature = "mainline")]
 mod mainline;
+#[cfg(feature = "mainline")]
+mod many;
 mod relays;
