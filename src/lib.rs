@@ -251,9 +251,9 @@
 //! - A thread that stalls *inside* a call, or gets no processor there, holds up the reuse of
 //!   memory. If the relays that are live, those that are gone and remembered, and the records
 //!   that wait for that thread are `2 n + max(n, 1024) + 1024` together, where `n` is
-//!   [`max_relays`](RegistryBuilder::max_relays), new relays are refused as
-//!   [`Backlogged`](RegisterError::Backlogged) until it continues. Look-ups and plain
-//!   renewals are not affected.
+//!   [`max_relays`](RegistryBuilder::max_relays), new relays and operator settings of ids
+//!   without a record are refused as [`Backlogged`](RegisterError::Backlogged) until it
+//!   continues. Look-ups and plain renewals are not affected.
 //! - Ticks are counted up to 2^37: 4 years of the shortest tick, a millisecond, and 400
 //!   of the default tick. After that no registration is accepted.
 //! - Up to 64 [sources](Registry::sync_source) have relays. Their ids are remembered in about 80

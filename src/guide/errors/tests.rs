@@ -185,11 +185,13 @@ fn rows_of_calls() -> Vec<Row> {
             InvalidCost => InvalidCost { cost: 0.0, min: 0.1, max: 10.0 };
             TooMany => TooMany { max: 65_536 };
             OutOfMemory => OutOfMemory;
+            Backlogged => Backlogged { awaiting_reclamation: 3_024 };
         }
         BanError, kind: {
             TooLong => TooLong { duration: Duration::MAX, max: Duration::from_nanos(u64::MAX) };
             TooMany => TooMany { max: 65_536 };
             OutOfMemory => OutOfMemory;
+            Backlogged => Backlogged { awaiting_reclamation: 3_024 };
         }
         RecvError, no_kind: {
             Empty => Empty;
