@@ -12,6 +12,8 @@ mod kad;
 mod mainline;
 #[cfg(not(relay_loom))]
 mod memory;
+#[cfg(all(feature = "redis", not(relay_loom)))]
+mod redis;
 #[cfg(not(relay_loom))]
 mod slots;
 
@@ -31,6 +33,8 @@ pub use limits::Limits;
 pub use mainline::{Mainline, MainlineBuilder};
 #[cfg(not(relay_loom))]
 pub use memory::{Memory, MemoryBuilder};
+#[cfg(all(feature = "redis", not(relay_loom)))]
+pub use redis::{Redis, RedisBuilder, RedisUrlError};
 
 // Test doubles.
 #[cfg(all(any(test, feature = "conformance"), not(relay_loom)))]

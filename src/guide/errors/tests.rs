@@ -334,6 +334,7 @@ fn rows_of_the_dht() -> Vec<Row> {
             TooLarge => TooLarge { size: 950, max: 900 };
             Full => Full { max: 224 };
             Rejected => DhtError::rejected("no room");
+            Unavailable => DhtError::unavailable("OOM command not allowed");
             Timeout => Timeout;
             Unreachable => Unreachable;
             Busy => Busy { max_in_flight: 4 };
