@@ -7,4 +7,6 @@ mod conformance;
 mod faults;
 #[cfg(feature = "mainline")]
 mod mainline;
+#[cfg(all(feature = "redis", unix))]
+mod redis;
 mod relays;

@@ -45,7 +45,7 @@ impl Keys {
 
     /// The key of the record of `node`: a string.
     pub(super) fn record(&self, node: &NodeId) -> String {
-        format!("{}:record:{}", self.prefix, member(node))
+        format!("{}:record:{node}", self.prefix)
     }
 
     /// The key of a shard of the directory: a sorted set.
@@ -54,27 +54,11 @@ impl Keys {
     }
 }
 
-/// How a shard lists `node`: 64 hexadecimal digits for a public key.
-pub(super) fn member(node: &NodeId) -> String {
-    let bytes = node.as_bytes();
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-/// The node that a shard lists so, unless it is no public key.
+/// The node that a shard lists so: 64 hexadecimal digits, unless it is no public key.
 pub(super) fn node(member: &[u8]) -> Option<NodeId> {
-    let mut key = [0; 32];
-    if member.len() != 2 * key.len() {
-        return None;
-    }
-    for (byte, pair) in key.iter_mut().zip(member.chunks_exact(2)) {
-        let digit = |at: usize| char::from(pair[at]).to_digit(16);
-        *byte = u8::try_from(digit(0)? << 4 | digit(1)?).ok()?;
-    }
-    Some(NodeId::from(key))
+    let text = std::str::from_utf8(member).ok()?;
+    let node = text.parse::<NodeId>().ok()?;
+    (node.as_bytes().len() == 32).then_some(node)
 }
 
 #[cfg(test)]
@@ -98,14 +82,14 @@ mod tests {
         let keys = Keys::new("relays");
         let node = NodeId::from_bytes(&[0xab, 0x01]).expect("an id");
         assert_eq!(keys.record(&node), "relays:record:ab01");
-        assert_eq!(keys.record(&node), keys.records() + &member(&node));
+        assert_eq!(keys.record(&node), keys.records() + &node.to_string());
         assert_eq!(keys.shard(12), "relays:shard:12");
     }
 
     #[test]
     fn a_member_is_read_back_and_junk_is_none() {
         let relay = NodeId::from(std::array::from_fn(|at| at as u8 * 7));
-        let text = member(&relay);
+        let text = relay.to_string();
         assert_eq!(node(text.as_bytes()), Some(relay));
         let wide = "é".repeat(32);
         for junk in [

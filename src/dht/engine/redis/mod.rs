@@ -25,7 +25,7 @@ use crate::dht::record::{MAX_RECORD_LEN, Network, SignedRecord};
 use crate::relay::NodeId;
 use connection::{Request, Server, bytes_of, malformed};
 use failure::{Failure, dht_error, is_unknown_script, is_wrong_type};
-use keys::{Keys, member, node};
+use keys::{Keys, node};
 use pool::{Pool, Reply};
 use scripts::{Script, Scripts};
 
@@ -177,7 +177,7 @@ impl Redis {
         let _slot = self.slots.acquire(deadline)?;
         let (node, sequence) = (record.node_id(), record.sequence().to_be_bytes());
         let (shard, stored) = (self.keys.shard(shard), self.keys.record(&node));
-        let member = member(&node);
+        let member = node.to_string();
         let args = [&[member.as_bytes(), &sequence], args].concat();
         match self.write(script, &[&shard, &stored], &args, deadline)? {
             Written::Stored => Ok(Put::new(1, 1)),
