@@ -2,9 +2,11 @@
 
 use relay_registry::dht::{DhtError, Network, Redis, RelayDht, conformance};
 
+use std::ops::ControlFlow;
+
 use super::server::Server;
 use super::soon;
-use crate::relays::announced;
+use crate::relays::{announced, withdrawn};
 
 const PASSWORD: &str = "correct-horse";
 
@@ -68,56 +70,79 @@ fn redis_without_a_directory_conforms() {
     conformance::check(|| server.builder().shards(0).build(), &Network::default());
 }
 
+/// Everything that the engine may have to ask of a server; all errors that it met.
+fn use_everything(server: &Server, dht: &Redis) -> Vec<DhtError> {
+    let (record, gone) = (announced(9, 1), withdrawn(9, 2));
+    let key = format!("relay-registry:main:record:{}", record.node_id());
+    server.run::<()>(&["SCRIPT", "FLUSH"]);
+    server.run::<()>(&["FLUSHALL"]);
+    server.run::<()>(&["RPUSH", &key, "of another type"]);
+    server.run::<()>(&["ZADD", "relay-registry:main:shard:0", "1", "ended"]);
+    [
+        dht.put(&record, soon()).err(),
+        dht.join(0, &record, soon()).err(),
+        dht.get(&record.node_id(), None, soon(), &mut |_| {
+            ControlFlow::Continue(())
+        })
+        .err(),
+        dht.members(0, soon(), &mut |_| ControlFlow::Continue(()))
+            .err(),
+        dht.leave(0, &gone, soon()).err(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
 #[test]
 #[ignore = "needs redis-server"]
 fn a_user_with_the_documented_rights_is_enough_and_no_right_is_spare() {
     let server = Server::with_args(&["--requirepass", PASSWORD]);
     let rights = documented_user();
-    let set_user = |words: &[String]| {
-        server.run::<()>(&["ACL", "DELUSER", "relay"]);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let set_user = |words: &[&String]| {
+        let words: Vec<&str> = words.iter().map(|word| word.as_str()).collect();
         server.run::<()>(&words);
     };
-    let network = Network::default();
-    let url = format!(
-        "unix://{}?user=relay&pass=secret",
-        server.socket().display()
-    );
     let make = || {
-        let builder = Redis::builder(network).url(&url).expect("a URL");
-        builder.max_members(10_000).build()
+        let builder = server.builder().user("relay", "secret");
+        builder.database(1).max_members(10_000).build()
     };
-    set_user(&rights);
-    conformance::check(make, &network);
+    set_user(&rights.iter().collect::<Vec<_>>());
+    conformance::check(make, &Network::default());
+    let same_database = || {
+        server
+            .builder()
+            .user("relay", "secret")
+            .max_members(9)
+            .build()
+    };
+    assert_eq!(use_everything(&server, &same_database()), []);
     // Another network's keys are not this user's.
     let other = Network::new(b"other").expect("a short tag");
-    let elsewhere = Redis::builder(other).url(&url).expect("a URL").build();
+    let elsewhere = server.builder_of(other).user("relay", "secret").build();
     let denied = elsewhere.get(&announced(1, 1).node_id(), None, soon(), &mut |_| {
         panic!("it may not read");
     });
-    assert!(
-        matches!(&denied, Err(DhtError::Rejected { reason }) if reason.starts_with("NOPERM")),
-        "{denied:?}"
-    );
-    // Whatever is written needs each of these.
-    for command in ["+evalsha", "+set", "+time", "+zadd"] {
-        let fewer: Vec<String> = rights
-            .iter()
-            .filter(|word| *word != command)
-            .cloned()
-            .collect();
-        assert!(fewer.len() < rights.len(), "{command} is not documented");
-        set_user(&fewer);
-        let (dht, record) = (make(), announced(9, 1));
-        let results = [
-            dht.put(&record, soon()).err(),
-            dht.join(0, &record, soon()).err(),
-        ];
-        let is_named = results.iter().flatten().any(
-            |error| matches!(error, DhtError::Rejected { reason } if reason.starts_with("NOPERM")),
+    assert!(is_denied(&denied.expect_err("it may not read")));
+    for right in rights.iter().filter(|word| word.starts_with('+')) {
+        set_user(
+            &rights
+                .iter()
+                .filter(|word| *word != right)
+                .collect::<Vec<_>>(),
         );
-        assert!(is_named, "without {command}: {results:?}");
+        let dht = if right == "+select" {
+            make()
+        } else {
+            same_database()
+        };
+        let errors = use_everything(&server, &dht);
+        assert!(errors.iter().any(is_denied), "without {right}: {errors:?}");
     }
+}
+
+fn is_denied(error: &DhtError) -> bool {
+    matches!(error, DhtError::Rejected { reason } if reason.starts_with("NOPERM"))
 }
 
 #[test]

@@ -114,21 +114,20 @@ impl Connection {
     /// failure, the connection must be dropped: the reply may yet arrive.
     pub(super) fn exchange(&self, request: &Request, deadline: Instant) -> Result<Value, Failure> {
         let mut exchange = Exchange::new(&self.socket, deadline, request.max_reply);
-        exchange
-            .write_all(&request.bytes)
-            .map_err(|error| Failure::of_io(&error))?;
+        let written = exchange.write_all(&request.bytes);
         // A new one each time: whatever follows a reply belongs to none.
         let reply = Parser::new().parse_value(&mut exchange);
-        reply.map_err(|error| {
-            if exchange.is_exhausted() {
-                malformed(&format!(
-                    "the reply is longer than {} bytes",
-                    request.max_reply
-                ))
-            } else {
-                failure_of(&error)
-            }
-        })
+        match (written, reply) {
+            (Ok(()), Ok(reply)) => Ok(reply),
+            // A server that has no room for a client says so before it closes the connection.
+            (Err(_), Ok(refusal @ Value::ServerError(_))) => Ok(refusal),
+            (Err(error), _) => Err(Failure::of_io(&error)),
+            (Ok(()), Err(_)) if exchange.is_exhausted() => Err(malformed(&format!(
+                "the reply is longer than {} bytes",
+                request.max_reply
+            ))),
+            (Ok(()), Err(error)) => Err(failure_of(&error)),
+        }
     }
 
     fn say_hello(&mut self, login: Option<&Login>, deadline: Instant) -> Result<(), Failure> {

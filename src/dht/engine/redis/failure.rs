@@ -81,17 +81,27 @@ pub(super) fn transient_error(error: &ServerError) -> Option<DhtError> {
     Some(DhtError::unavailable(code))
 }
 
-/// The error of a command within a script: servers before Redis 7 wrap it, as in
-/// `ERR Error running script (call to f_1f): @user_script:9: -OOM command not allowed`.
+/// The error of a command within a script, as its first word and the rest.
+///
+/// Servers before Redis 7 wrap it, as in
+/// `ERR Error running script (call to f_1f): @user_script:9: -OOM command not allowed`. Redis 7
+/// appends the hash of the script, and has words of its own if a right is missing.
 fn innermost<'a>(code: &'a str, details: &'a str) -> (&'a str, &'a str) {
     let wrapped = details
         .starts_with("Error running script")
         .then(|| details.rsplit_once(": -"))
         .flatten();
-    match wrapped {
+    let (code, details) = match wrapped {
         Some((_, error)) => error.split_once(' ').unwrap_or((error, "")),
         None => (code, details),
+    };
+    let details = details
+        .split_once(" script: ")
+        .map_or(details, |(details, _)| details);
+    if code == "ERR" && details.starts_with("The user executing the script") {
+        return ("NOPERM", details);
     }
+    (code, details)
 }
 
 /// Whether the server does not know a script by its hash.
@@ -175,6 +185,18 @@ mod tests {
         ] {
             assert_eq!(dht_error(&error(&format!("{script}{inner}"))), expected);
         }
+    }
+
+    #[test]
+    fn an_error_within_a_script_is_found_as_redis_7_words_it() {
+        let oom = "OOM command not allowed when used memory > 'maxmemory'.";
+        let with_hash = format!("{oom} script: 1f2e, on @user_script:49.");
+        assert_eq!(dht_error(&error(&with_hash)), DhtError::unavailable(oom));
+        let right = "The user executing the script can't run this command or subcommand";
+        assert_eq!(
+            dht_error(&error(&format!("ERR {right} script: 1f2e"))),
+            DhtError::rejected(&format!("NOPERM {right}"))
+        );
     }
 
     #[test]
