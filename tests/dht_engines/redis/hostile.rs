@@ -72,6 +72,39 @@ fn a_port_that_never_answers_holds_no_call_beyond_its_deadline() {
     assert_eq!(unread, (vec![], Coverage::Unreachable));
 }
 
+/// A server that accepts nobody, and whose queue is full: without a deadline, a connection to its
+/// socket would wait for as long as that lasts.
+#[test]
+fn a_socket_whose_queue_is_full_holds_no_call_beyond_its_deadline() {
+    use socket2::{Domain, SockAddr, Socket, Type};
+
+    let name = format!("relay-redis-full-{}", std::process::id());
+    let path = std::env::temp_dir().join(name);
+    let _ = std::fs::remove_file(&path);
+    let address = SockAddr::unix(&path).expect("a short path");
+    let socket = || Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+    let listener = socket();
+    listener.bind(&address).expect("a free path");
+    listener.listen(0).expect("it listens");
+    let mut queued = Vec::new();
+    loop {
+        let client = socket();
+        client.set_nonblocking(true).expect("a flag");
+        if client.connect(&address).is_err() {
+            break;
+        }
+        queued.push(client);
+    }
+    let dht = Redis::builder(Network::default())
+        .unix_socket(&path)
+        .build();
+    assert_eq!(
+        dht.put(&announced(1, 1), shortly()),
+        Err(DhtError::Unreachable)
+    );
+    let _ = std::fs::remove_file(&path);
+}
+
 /// A timeout of each read would begin anew with each byte.
 #[test]
 fn a_server_that_sends_a_byte_at_a_time_holds_no_call_beyond_its_deadline() {

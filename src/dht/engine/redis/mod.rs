@@ -5,28 +5,28 @@ mod connection;
 mod failure;
 mod keys;
 mod pool;
+mod reply;
 mod resolver;
 mod scripts;
 mod stream;
 mod url;
 
 use std::fmt;
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use ::redis::{Value, cmd};
 
 use super::slots::RequestSlots;
 use super::{
-    Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
-    RelayDht,
+    Answer, Candidate, CandidateSink, DhtError, Limits, MemberSink, NO_SUCH_SHARD, Put, RelayDht,
 };
 use crate::dht::record::{MAX_RECORD_LEN, Network, SignedRecord};
 use crate::relay::NodeId;
-use connection::{Request, Server, bytes_of, malformed};
+use connection::{Request, Server, malformed};
 use failure::{Failure, dht_error, is_unknown_script, is_wrong_type};
-use keys::{Keys, node};
+use keys::Keys;
 use pool::{Pool, Reply};
+use reply::{Page, Written, can_be_record, sequence_of, unwritten, written};
 use scripts::{Script, Scripts};
 
 pub use builder::RedisBuilder;
@@ -56,20 +56,6 @@ const MAX_RECORD_REPLY: usize = 4_096;
 
 /// How often a record is written over bytes that are no record of its relay.
 const ATTEMPTS: u32 = 4;
-
-/// The bytes of a record that are its sequence.
-const SEQUENCE: std::ops::Range<usize> = 33..41;
-
-/// What a script that writes returned.
-enum Written {
-    Stored,
-    /// The stored bytes, if the script returned them.
-    Superseded(Vec<u8>),
-    Conflict(Vec<u8>),
-    /// The record has ended by the server's clock.
-    Ended,
-    Full,
-}
 
 impl Redis {
     /// A builder for an engine that reads and writes records of `network`.
@@ -306,71 +292,6 @@ impl RelayDht for Redis {
     }
 }
 
-/// Some members of a shard, as the script returns them: each is followed by its record.
-struct Page {
-    next: String,
-    found: Vec<Value>,
-}
-
-impl Page {
-    fn of(reply: Value) -> Result<Self, DhtError> {
-        let parts = match reply {
-            Value::ServerError(error) => return Err(dht_error(&error)),
-            Value::Array(parts) => <[Value; 2]>::try_from(parts).ok(),
-            _ => None,
-        };
-        if let Some([next, Value::Array(found)]) = parts {
-            if let Some(next) = cursor(&next) {
-                return Ok(Self { next, found });
-            }
-        }
-        Err(malformed("it did not return members").into())
-    }
-
-    /// Skips what is no member.
-    fn pass_on(&self, sink: &mut MemberSink<'_>) -> ControlFlow<()> {
-        for pair in self.found.chunks_exact(2) {
-            let Some(node) = bytes_of(&pair[0]).and_then(node) else {
-                continue;
-            };
-            let record = bytes_of(&pair[1]).filter(|bytes| can_be_record(bytes));
-            sink(Member {
-                node,
-                record: record.map(Candidate::Encoded),
-            })?;
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-/// A cursor of the server: the digits of a number of 64 bits.
-fn cursor(value: &Value) -> Option<String> {
-    let text = std::str::from_utf8(bytes_of(value)?).ok()?;
-    text.parse::<u64>().ok().map(|number| number.to_string())
-}
-
-/// What a script that writes returned: a word, and for some the stored bytes.
-fn written(reply: Value) -> Result<Written, DhtError> {
-    let parts = match reply {
-        Value::ServerError(error) => return Err(dht_error(&error)),
-        Value::Array(parts) => parts,
-        _ => Vec::new(),
-    };
-    let stored = || parts.get(1).and_then(bytes_of).unwrap_or_default().to_vec();
-    match parts.first().and_then(bytes_of) {
-        Some(b"stored") => Ok(Written::Stored),
-        Some(b"superseded") => Ok(Written::Superseded(stored())),
-        Some(b"conflict") => Ok(Written::Conflict(stored())),
-        Some(b"ended") => Ok(Written::Ended),
-        Some(b"full") => Ok(Written::Full),
-        _ => Err(unwritten()),
-    }
-}
-
-fn unwritten() -> DhtError {
-    malformed("it did not say whether it wrote").into()
-}
-
 /// The result of a read that has no reply.
 fn unanswered(failure: Failure) -> Result<Answer, DhtError> {
     match failure {
@@ -395,16 +316,6 @@ fn ends_at(record: &SignedRecord) -> String {
 
 fn ended() -> DhtError {
     DhtError::rejected("the record has ended by the server's clock")
-}
-
-fn can_be_record(bytes: &[u8]) -> bool {
-    (SEQUENCE.end..=MAX_RECORD_LEN).contains(&bytes.len())
-}
-
-/// The sequence of an encoded record, not verified.
-fn sequence_of(bytes: &[u8]) -> Option<u64> {
-    let sequence = bytes.get(SEQUENCE)?.try_into().ok()?;
-    Some(u64::from_be_bytes(sequence))
 }
 
 /// Does not show the password.
