@@ -9,4 +9,6 @@ mod faults;
 mod mainline;
 #[cfg(feature = "mainline")]
 mod many;
+#[cfg(all(feature = "redis", unix))]
+mod redis;
 mod relays;

@@ -328,6 +328,11 @@ impl DhtState {
                 self.stats.engine_failures += 1;
                 self.breaker.fail(now, &mut self.random);
             }
+            // It answers: what does not need the missing resource goes on.
+            Some(DhtError::Unavailable { .. }) => {
+                self.stats.engine_failures += 1;
+                self.breaker.succeed();
+            }
             _ => self.breaker.succeed(),
         }
         let opened = (was_open, self.breaker.is_open());

@@ -13,6 +13,8 @@ mod kad;
 mod mainline;
 #[cfg(not(relay_loom))]
 mod memory;
+#[cfg(all(feature = "redis", not(relay_loom)))]
+mod redis;
 #[cfg(not(relay_loom))]
 mod slots;
 
@@ -33,6 +35,8 @@ pub use mainline::{Mainline, MainlineBuilder};
 #[cfg(not(relay_loom))]
 pub use memory::{Memory, MemoryBuilder};
 pub use path::ShardPath;
+#[cfg(all(feature = "redis", not(relay_loom)))]
+pub use redis::{Redis, RedisBuilder, RedisUrlError};
 
 // Test doubles.
 #[cfg(all(any(test, feature = "conformance"), not(relay_loom)))]
