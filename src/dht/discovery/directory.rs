@@ -394,3 +394,6 @@ impl State {
         }
     }
 }
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests;

@@ -173,3 +173,6 @@ fn upkeep_of(path: ShardPath, put: &Put, random: &mut Rng) -> Vec<Upkeep> {
     let climb = path.parent().filter(|_| is_sparse).map(Upkeep::Climb);
     marks.chain(climb).collect()
 }
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests;
