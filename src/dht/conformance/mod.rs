@@ -13,6 +13,7 @@
 //! ```
 
 mod cases;
+mod changes;
 mod directory;
 mod samples;
 
@@ -104,6 +105,7 @@ impl Suite {
         self.an_unknown_shard_is_unsupported();
         self.a_race_of_joins_loses_no_relay_for_long();
         self.a_divided_shard_sends_relays_on();
+        self.changes_are_passed_on();
         self.concurrent_calls_succeed();
     }
 

@@ -6,6 +6,8 @@
 //! - A relay that a directory lists without its record is looked up.
 //! - A relay for which a *complete* answer had no record enters the negative cache. A query that
 //!   reached no node is repeated after a back-off.
+//! - A relay whose record the engine [saw change](crate::dht::RelayDht::changed) is looked up, also
+//!   if it is in a negative cache. After too many such hints in a short time, shards are due instead.
 //! - The records of known relays are requested again, whether or not a directory lists them.
 //!   These requests alternate with all others.
 
@@ -27,6 +29,9 @@ const MAX_LOOKUPS: usize = 1_024;
 
 /// The most relays in each of the two negative caches.
 const MAX_CACHED: usize = 4_096;
+
+/// The most changes within the shortest interval between two sweeps for which relays are looked up.
+const MAX_CHANGES: u32 = 256;
 
 /// The intervals of queries.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +92,9 @@ impl From<QueryOutcome> for QueryResult {
 #[derive(Clone, Copy, Debug)]
 struct Lookup {
     stop_at_first: bool,
+    is_in_flight: bool,
+    /// Whether the record changed while the lookup was in flight.
+    is_outdated: bool,
     /// The shard of the directory that last listed the relay.
     listed_in: Option<ShardPath>,
 }
@@ -105,6 +113,8 @@ pub(super) struct Discovery {
     unchanged: ExpiringMap<NodeId>,
     /// Whether a requery of a known relay is next.
     requery_next: bool,
+    /// The changes since this time.
+    changes: (Duration, u32),
 }
 
 impl Discovery {
@@ -117,6 +127,7 @@ impl Discovery {
             absent: ExpiringMap::new(MAX_CACHED),
             unchanged: ExpiringMap::new(MAX_CACHED),
             requery_next: false,
+            changes: (Duration::ZERO, 0),
         }
     }
 
@@ -139,6 +150,34 @@ impl Discovery {
         self.lookups.insert(node, Lookup::new(stop_at_first));
         self.queue.push_back(node);
         true
+    }
+
+    /// The engine saw the record of a relay change.
+    pub(super) fn changed(&mut self, node: NodeId, now: Duration) {
+        if !self.may_follow_change(now) {
+            self.directory.make_due(now);
+            return;
+        }
+        self.absent.remove(&node);
+        self.unchanged.remove(&node);
+        self.request(node, false, now);
+        if let Some(lookup) = self.lookups.get_mut(&node) {
+            lookup.is_outdated |= lookup.is_in_flight;
+        }
+    }
+
+    fn may_follow_change(&mut self, now: Duration) -> bool {
+        let (since, changes) = &mut self.changes;
+        if now.saturating_sub(*since) >= self.intervals.min_sweep_interval {
+            (*since, *changes) = (now, 0);
+        }
+        *changes = changes.saturating_add(1);
+        *changes <= MAX_CHANGES
+    }
+
+    /// The engine may have missed changes: shards are due.
+    pub(super) fn missed_changes(&mut self, now: Duration) {
+        self.directory.make_due(now);
     }
 
     /// Notes the shard that lists a relay, if the relay is being looked up.
@@ -194,7 +233,7 @@ impl Discovery {
     fn next_requery(&mut self, requery: impl FnMut() -> Option<NodeId>) -> Option<Query> {
         let lookups = &mut self.lookups;
         let node = std::iter::from_fn(requery).find(|node| !lookups.contains_key(node))?;
-        lookups.insert(node, Lookup::new(false));
+        lookups.insert(node, Lookup::requery());
         Some(Query::Lookup {
             node,
             stop_at_first: false,
@@ -208,8 +247,11 @@ impl Discovery {
         random: &mut Rng,
     ) -> Option<Query> {
         if let Some(node) = self.queue.pop_front() {
-            let lookup = self.lookups.get(&node);
-            let stop_at_first = lookup.is_some_and(|lookup| lookup.stop_at_first);
+            let lookup = self.lookups.get_mut(&node);
+            let stop_at_first = lookup.is_some_and(|lookup| {
+                lookup.is_in_flight = true;
+                lookup.stop_at_first
+            });
             return Some(Query::Lookup {
                 node,
                 stop_at_first,
@@ -233,7 +275,11 @@ impl Discovery {
                 self.directory.was_read(*path, read, now, random);
             }
             Query::Lookup { node, .. } => {
-                self.lookups.remove(node);
+                let lookup = self.lookups.remove(node);
+                if lookup.is_some_and(|lookup| lookup.is_outdated) {
+                    self.request(*node, false, now);
+                    return;
+                }
                 let until = now.saturating_add(self.intervals.negative_cache_ttl);
                 match read.outcome {
                     QueryOutcome::Complete { found: false } | QueryOutcome::Unsupported => {
@@ -263,7 +309,17 @@ impl Lookup {
     const fn new(stop_at_first: bool) -> Self {
         Self {
             stop_at_first,
+            is_in_flight: false,
+            is_outdated: false,
             listed_in: None,
+        }
+    }
+
+    /// The lookup of a known relay's record, which begins at once.
+    const fn requery() -> Self {
+        Self {
+            is_in_flight: true,
+            ..Self::new(false)
         }
     }
 }

@@ -133,7 +133,10 @@ fn what_is_below_a_shard_that_is_no_longer_divided_is_forgotten() {
     ]);
     reader.read(&two_levels, true, S(0));
     assert_eq!(reader.directory.state(path(&[true])), State::Empty);
-    let undivided = Answers::from([(path(&[]), State::Leaf), (path(&[false, true]), State::Leaf)]);
+    let undivided = Answers::from([
+        (path(&[]), State::Leaf),
+        (path(&[false, true]), State::Leaf),
+    ]);
     for second in 1..=300 {
         reader.read(&undivided, false, S(second));
     }

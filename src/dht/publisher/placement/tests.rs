@@ -74,7 +74,7 @@ fn shards_that_a_node_has_left_are_remembered_while_they_may_list_it() {
     placement.attempt(S(60));
     assert!(placement.move_on(), "that one is full as well");
     placement.joined(&joined(20), true, S(60), &mut Rng::with_seed(1));
-    let listings = |placement: &Placement| placement.listings().collect::<Vec<_>>();
+    let listings = |placement: &Placement| placement.to_leave().collect::<Vec<_>>();
     assert_eq!(listings(&placement), [shard(0), shard(2)]);
     placement.begin(LIFETIME, S(3_600));
     assert_eq!(listings(&placement), [shard(2)]);
@@ -111,7 +111,10 @@ fn the_nodes_below_a_mark_renew_it_a_few_times_in_all_at_every_depth() {
             let expected = CHECKS * nodes_asked as f64 / nodes as f64;
             let off = (renewals as f64 - expected).abs();
             // Five standard deviations.
-            assert!(off <= 5.0 * expected.sqrt() + 1.0, "{renewals}, not {expected}, of {mark:?}");
+            assert!(
+                off <= 5.0 * expected.sqrt() + 1.0,
+                "{renewals}, not {expected}, of {mark:?}"
+            );
         }
     }
 }
@@ -121,6 +124,15 @@ fn a_join_that_is_repeated_between_refreshes_has_no_upkeep() {
     let mut placement = settled(3, 5, 1);
     placement.joined(&joined(5), false, S(9), &mut Rng::with_seed(1));
     assert_eq!(placement.upkeep(), None);
+}
+
+#[test]
+fn a_node_does_not_leave_shards_of_an_engine_that_cannot_remove_entries() {
+    let limits = Limits::new(900, 4, LIFETIME, 8).leaving_lazily();
+    let mut placement = Placement::new(limits, &NodeId::from([7; 32]));
+    placement.begin(LIFETIME, S(0));
+    placement.joined(&Put::new(8, 8), true, S(0), &mut Rng::with_seed(1));
+    assert_eq!(placement.to_leave().next(), None);
 }
 
 /// An engine may not say how many members a shard has.
