@@ -115,6 +115,8 @@ pub(super) struct Discovery {
     requery_next: bool,
     /// The changes since this time.
     changes: (Duration, u32),
+    /// When shards were last due because of missed changes.
+    missed_at: Option<Duration>,
 }
 
 impl Discovery {
@@ -128,6 +130,7 @@ impl Discovery {
             unchanged: ExpiringMap::new(MAX_CACHED),
             requery_next: false,
             changes: (Duration::ZERO, 0),
+            missed_at: None,
         }
     }
 
@@ -155,7 +158,7 @@ impl Discovery {
     /// The engine saw the record of a relay change.
     pub(super) fn changed(&mut self, node: NodeId, now: Duration) {
         if !self.may_follow_change(now) {
-            self.directory.make_due(now);
+            self.missed_changes(now);
             return;
         }
         self.absent.remove(&node);
@@ -175,9 +178,13 @@ impl Discovery {
         *changes <= MAX_CHANGES
     }
 
-    /// The engine may have missed changes: shards are due.
+    /// The engine may have missed changes: shards are due, at most four times in a sweep interval.
     pub(super) fn missed_changes(&mut self, now: Duration) {
-        self.directory.make_due(now);
+        let since = self.missed_at.map(|at| now.saturating_sub(at));
+        if since.is_none_or(|since| since >= self.intervals.sweep_interval / 4) {
+            self.missed_at = Some(now);
+            self.directory.make_due(now);
+        }
     }
 
     /// Notes the shard that lists a relay, if the relay is being looked up.
@@ -438,6 +445,64 @@ mod tests {
         }
         assert!(!discovery.request(id(1), true, S(29)));
         assert!(discovery.request(id(1), true, S(30)));
+    }
+
+    #[test]
+    fn a_change_is_followed_also_by_relays_of_a_negative_cache() {
+        let (mut discovery, mut random) = discovery(0);
+        let lookup = Query::Lookup {
+            node: id(1),
+            stop_at_first: false,
+        };
+        let absent = QueryOutcome::Complete { found: false };
+        for outcome in [absent, QueryOutcome::Unchanged] {
+            assert!(discovery.request(id(1), false, S(0)));
+            assert_eq!(all(&mut discovery, S(0), &mut random), [lookup]);
+            discovery.query_finished(&lookup, outcome.into(), S(0), &mut random);
+            assert!(!discovery.request(id(1), false, S(1)));
+            discovery.changed(id(1), S(1));
+            assert_eq!(all(&mut discovery, S(1), &mut random), [lookup]);
+            let found = QueryOutcome::Complete { found: true };
+            discovery.query_finished(&lookup, found.into(), S(1), &mut random);
+        }
+    }
+
+    /// The nodes that answered may have done so before.
+    #[test]
+    fn a_record_that_changes_while_it_is_looked_up_is_looked_up_again() {
+        let (mut discovery, mut random) = discovery(0);
+        let lookup = Query::Lookup {
+            node: id(1),
+            stop_at_first: false,
+        };
+        // Once, if the lookup had not begun.
+        discovery.changed(id(1), S(0));
+        discovery.changed(id(1), S(0));
+        assert_eq!(all(&mut discovery, S(0), &mut random), [lookup]);
+        discovery.changed(id(1), S(0));
+        assert_eq!(all(&mut discovery, S(0), &mut random), []);
+        let absent = QueryOutcome::Complete { found: false };
+        discovery.query_finished(&lookup, absent.into(), S(0), &mut random);
+        assert_eq!(all(&mut discovery, S(0), &mut random), [lookup]);
+        discovery.query_finished(&lookup, absent.into(), S(0), &mut random);
+        assert_eq!(all(&mut discovery, S(0), &mut random), []);
+        assert_eq!(discovery.absent(), 1);
+    }
+
+    #[test]
+    fn too_many_changes_make_the_shards_due_instead() {
+        let (mut discovery, mut random) = discovery(1);
+        assert_eq!(all(&mut discovery, S(0), &mut random), [sweep(0)]);
+        let complete = QueryOutcome::Complete { found: true };
+        discovery.query_finished(&sweep(0), complete.into(), S(0), &mut random);
+        (0..=MAX_CHANGES).for_each(|n| discovery.changed(id(n as u16), S(10)));
+        let queries = all(&mut discovery, S(10), &mut random);
+        assert_eq!(queries.len(), MAX_CHANGES as usize + 1);
+        assert_eq!(queries.last(), Some(&sweep(0)));
+        discovery.changed(id(9_999), S(11));
+        assert_eq!(all(&mut discovery, S(11), &mut random), []);
+        discovery.changed(id(9_999), S(12));
+        assert_eq!(all(&mut discovery, S(12), &mut random).len(), 1);
     }
 
     #[test]

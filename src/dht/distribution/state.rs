@@ -295,10 +295,12 @@ impl DhtState {
     /// A relay that is not known is looked up only if more are wanted.
     fn relay_changed(&mut self, node: NodeId, now: Duration) {
         let is_known = |admission: &Admission| admission.is_known(&node);
-        let is_wanted = self.admission.as_ref().is_some_and(is_known) || self.wanted() > 0;
-        let is_own = self.own == Some(node);
-        if let Some(discovery) = self.discovery.as_mut().filter(|_| is_wanted && !is_own) {
-            discovery.changed(node, now);
+        let is_known = self.admission.as_ref().is_some_and(is_known);
+        let (wanted, is_own) = (self.wanted(), self.own == Some(node));
+        if let Some(discovery) = self.discovery.as_mut().filter(|_| !is_own) {
+            if is_known || wanted > discovery.lookups() {
+                discovery.changed(node, now);
+            }
         }
     }
 

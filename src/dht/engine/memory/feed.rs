@@ -73,3 +73,41 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u32) -> NodeId {
+        NodeId::from_bytes(&n.to_be_bytes()).expect("a short id is an id")
+    }
+
+    fn read(feed: &Feed, read: &mut Option<u64>) -> Unread {
+        feed.wait(read, Instant::now())
+    }
+
+    #[test]
+    fn a_handle_reads_each_change_once_from_its_first_call_on() {
+        let (feed, mut at) = (Feed::default(), None);
+        feed.append(id(1));
+        let unread = read(&feed, &mut at);
+        assert!(unread.has_missed && unread.relays.is_empty());
+        feed.append(id(2));
+        feed.append(id(3));
+        for relays in [&[id(2), id(3)][..], &[]] {
+            let unread = read(&feed, &mut at);
+            assert_eq!((&unread.relays[..], unread.has_missed), (relays, false));
+        }
+    }
+
+    #[test]
+    fn a_handle_that_is_far_behind_missed_changes() {
+        let (feed, mut at) = (Feed::default(), Some(0));
+        (0..=MAX_CHANGES as u32).for_each(|n| feed.append(id(n)));
+        let unread = read(&feed, &mut at);
+        assert!(unread.has_missed);
+        assert_eq!(unread.relays.len(), MAX_CHANGES);
+        assert_eq!(unread.relays[0], id(1));
+        assert!(!read(&feed, &mut at).has_missed);
+    }
+}
