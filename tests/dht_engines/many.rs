@@ -62,9 +62,10 @@ impl Node {
         Self::new(dht, options)
     }
 
-    /// Publishes what is to be published.
+    /// Publishes what is to be published. On a busy machine requests time out, and are tried again
+    /// after a back-off of up to 5 minutes.
     fn settle(&self) {
-        for _ in 0..100 {
+        for _ in 0..10_000 {
             self.go_on(Duration::from_secs(1));
             if !self.stats().pending {
                 return;
@@ -117,7 +118,7 @@ fn a_newcomer_among_many_knows_64_relays_and_sees_one_withdraw() {
     let nodes = start(&connections, relays);
 
     let newcomer = Node::newcomer(&connect());
-    let is_enough = (0..200).any(|_| {
+    let is_enough = (0..10_000).any(|_| {
         newcomer.go_on(Duration::from_millis(50));
         newcomer.stats().learned >= WANTED
     });
@@ -127,7 +128,7 @@ fn a_newcomer_among_many_knows_64_relays_and_sees_one_withdraw() {
         stats.learned, stats.sweeps, stats.fetches
     );
     assert!(is_enough, "{stats:?}");
-    assert!(stats.sweeps <= 30, "{stats:?}");
+    assert!(stats.sweeps <= 30 + stats.engine_failures, "{stats:?}");
 
     let learned = newcomer.registry.learned_relays();
     let leaves = nodes.iter().find(|node| learned.contains(&node.id()));

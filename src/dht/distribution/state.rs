@@ -264,9 +264,9 @@ impl DhtState {
         }
     }
 
-    /// Whether a call that waits for changes is due.
-    pub(super) fn may_watch(&self, now: Duration) -> bool {
-        self.watch.is_due(now)
+    /// When calls that wait for changes are due.
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// Applies what the engine saw change.

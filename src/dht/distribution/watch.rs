@@ -19,6 +19,8 @@ const MAX_CHANGES: usize = 4_096;
 pub(super) struct Watch {
     /// Never, if there is no time.
     due: Option<Duration>,
+    /// Whether the last call succeeded. If not, then the next one may have to connect.
+    is_connected: bool,
     back_off: RetryBackoff,
 }
 
@@ -30,6 +32,7 @@ impl Watch {
             } else {
                 None
             },
+            is_connected: false,
             back_off: RetryBackoff::new(Duration::from_secs(1), Duration::from_secs(60)),
         }
     }
@@ -38,12 +41,17 @@ impl Watch {
         self.due.is_some_and(|due| due <= now)
     }
 
+    pub(super) fn is_connected(&self) -> bool {
+        self.is_connected
+    }
+
     pub(super) fn ended(
         &mut self,
         outcome: &Result<(), DhtError>,
         now: Duration,
         random: &mut Rng,
     ) {
+        self.is_connected = outcome.is_ok();
         match outcome {
             Ok(()) => self.back_off.reset(),
             Err(DhtError::Unsupported { .. }) => self.due = None,
@@ -64,8 +72,9 @@ impl Shared {
         }
     }
 
-    /// Waits for changes for so long at most, and applies them. Idle if it is not time for that, or
-    /// if the engine did not wait.
+    /// Waits for changes for so long at most, and applies them; for as long as a request may take,
+    /// if the engine may have to connect. Idle if it is not time for that, or if the engine did not
+    /// wait.
     pub(super) fn watch_for(&self, longest: Duration) -> Step {
         let Some(backend) = self.backend() else {
             return Step::Ended;
@@ -74,10 +83,14 @@ impl Shared {
             return Step::Idle;
         };
         drop(backend);
-        if !self.state.lock().may_watch(now.at) {
-            return Step::Idle;
-        }
-        let deadline = self.options.deadline(longest);
+        let is_connected = match self.state.lock().watch() {
+            watch if watch.is_due(now.at) => watch.is_connected(),
+            _ => return Step::Idle,
+        };
+        let deadline = self.options.deadline(match is_connected {
+            true => longest,
+            false => self.options.request_deadline,
+        });
         let mut changes = Vec::new();
         let outcome = catch_panic(|| {
             self.engine.changed(deadline, &mut |change| {

@@ -260,7 +260,8 @@ pub trait RelayDht: Send + Sync + 'static {
     /// the first call, after an error or `Break`, or after too long a time between two calls.
     ///
     /// A registry calls it if the engine [watches](Limits::watches), always from one thread at a
-    /// time, with a deadline of at most 100 ms. It does not count as a request in flight. Changes
+    /// time, with a deadline of at most 100 ms; at first and after an error, with that of a request,
+    /// as the engine may have to connect. It does not count as a request in flight. Changes
     /// are hints: the registry reads the record of a relay that it knows, or that it has room for,
     /// and takes no more than 256 hints in 2 seconds. So an engine may leave out changes, or add
     /// some. It reads the directory as often as without them.
