@@ -5,14 +5,18 @@ use relay_registry::dht::{Coverage, DhtError, Network, Redis, RedisUrlError, Rel
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
 use super::{members_by, read_by, shortly, soon};
-use crate::relays::announced;
+use crate::relays::{announced, withdrawn};
 
 /// How a Redis server greets.
 const HELLO: &[u8] = b"*4\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n";
+
+const STORED: &[u8] = b"*1\r\n$6\r\nstored\r\n";
 
 /// An engine whose server does this with each connection.
 fn engine(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Redis {
@@ -236,26 +240,135 @@ fn replies_of_another_kind_are_errors() {
     }
 }
 
-/// Pages of members whose cursor never comes to an end.
 #[test]
-fn members_without_end_are_read_until_the_deadline_or_as_long_as_they_are_wanted() {
+fn a_list_of_members_is_bounded_and_what_is_no_member_is_skipped() {
     let node = NodeId::from([7; 32]);
-    let page = format!("*2\r\n$1\r\n7\r\n*4\r\n$64\r\n{node}\r\n$0\r\n\r\n$4\r\njunk\r\n:7\r\n");
-    let dht = answering(page.as_bytes());
-    let (found, coverage) = members_by(&dht, 0, shortly());
-    assert!(!found.is_empty() && found.iter().all(|it| *it == (node, None)));
-    assert_eq!(coverage, Coverage::Partial);
-    let mut wanted = 100;
-    let answer = dht.members(0, soon(), &mut |_| {
-        wanted -= 1;
-        if wanted == 0 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
+    let listed = format!("$64\r\n{node}\r\n$0\r\n\r\n");
+    let some = format!("*2\r\n$4\r\nsome\r\n*4\r\n{listed}$4\r\njunk\r\n:7\r\n");
+    let found = members_by(&answering(some.as_bytes()), 0, soon());
+    assert_eq!(found, (vec![(node, None)], Coverage::Partial));
+    let all = some
+        .replace("some", "all")
+        .replace("$4\r\nall", "$3\r\nall");
+    let found = members_by(&answering(all.as_bytes()), 0, soon());
+    assert_eq!(found, (vec![(node, None)], Coverage::Complete));
+    let many = format!("*2\r\n$3\r\nall\r\n*100000\r\n{}", listed.repeat(50_000));
+    let refused = answering(many.as_bytes()).members(0, soon(), &mut |_| panic!("it is listed"));
+    assert!(
+        matches!(&refused, Err(DhtError::Rejected { reason }) if reason.contains("longer")),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn errors_of_a_server_are_those_of_every_call() {
+    for (line, is_transient) in [
+        ("LOADING Redis is loading the dataset in memory", true),
+        (
+            "READONLY You can't write against a read only replica.",
+            true,
+        ),
+        (
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            true,
+        ),
+        ("MISCONF Redis is configured to save RDB snapshots", true),
+        ("BUSY Redis is busy running a script.", true),
+        ("NOAUTH Authentication required.", false),
+        ("MOVED 3999 127.0.0.1:6381", false),
+        ("ERR unknown command 'EVALSHA'", false),
+        ("\u{1b}[31m", false),
+    ] {
+        let (dht, record) = (
+            answering(format!("-{line}\r\n").as_bytes()),
+            announced(1, 1),
+        );
+        let gone = withdrawn(1, 2);
+        let get = dht.get(&record.node_id(), None, soon(), &mut |_| panic!("a value"));
+        let members = dht.members(0, soon(), &mut |_| panic!("a member"));
+        for error in [
+            dht.put(&record, soon()).expect_err(line),
+            dht.join(0, &record, soon()).expect_err(line),
+            dht.leave(0, &gone, soon()).expect_err(line),
+            get.expect_err(line),
+            members.expect_err(line),
+        ] {
+            assert_eq!(error.is_transient(), is_transient, "{line}: {error:?}");
+            let (DhtError::Unavailable { reason } | DhtError::Rejected { reason }) = &error else {
+                panic!("{line}: {error:?}");
+            };
+            assert!(!reason.contains('\u{1b}'), "{reason}");
+        }
+    }
+}
+
+/// The server may have had the request, and a write may have taken effect.
+#[test]
+fn half_a_reply_is_none() {
+    let half = |mut stream: TcpStream| {
+        let mut request = [0; 4_096];
+        let mut answer = HELLO;
+        while stream.read(&mut request).is_ok_and(|read| read > 0) {
+            let _ = stream.write_all(answer);
+            if answer != HELLO {
+                return;
+            }
+            answer = b"*2\r\n$6\r\nsto";
+        }
+    };
+    let (dht, record) = (engine(half), announced(1, 1));
+    assert_eq!(dht.put(&record, soon()), Err(DhtError::Unreachable));
+    let unread = read_by(&dht, &record.node_id(), soon());
+    assert_eq!(unread, (vec![], 0, Coverage::Unreachable));
+    let unread = members_by(&dht, 0, soon());
+    assert_eq!(unread, (vec![], Coverage::Unreachable));
+}
+
+/// Else all further replies would be taken for those of the requests before.
+#[test]
+fn a_second_reply_is_not_taken_for_that_of_the_next_request() {
+    let dht = answering(b"*1\r\n$6\r\nstored\r\n*1\r\n$5\r\nended\r\n");
+    for _ in 0..3 {
+        assert!(rejection(&dht).contains("more than a reply"));
+    }
+}
+
+/// As after a failover to another machine, when the old one does not even reset connections: each
+/// that is kept would cost the deadline of a call.
+#[test]
+fn one_connection_that_leads_nowhere_is_enough_to_give_all_up() {
+    const KEPT: usize = 4;
+    let (connections, replies) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(KEPT)));
+    let number_of = Arc::clone(&connections);
+    let dht = engine(move |mut stream| {
+        let is_old = number_of.fetch_add(1, Ordering::SeqCst) < KEPT;
+        let mut request = [0; 4_096];
+        let mut number = 0;
+        while stream.read(&mut request).is_ok_and(|read| read > 0) {
+            number += 1;
+            let reply = match number {
+                1 => HELLO,
+                // Calls at the same time have a connection each.
+                2 if is_old => {
+                    replies.wait();
+                    STORED
+                }
+                _ if is_old => continue,
+                _ => STORED,
+            };
+            let _ = stream.write_all(reply);
         }
     });
-    assert_eq!(answer.map(|it| it.coverage()), Ok(Coverage::Partial));
-    assert_eq!(wanted, 0);
+    std::thread::scope(|scope| {
+        for _ in 0..KEPT {
+            scope.spawn(|| dht.put(&announced(1, 1), soon()).expect("it is stored"));
+        }
+    });
+    assert_eq!(connections.load(Ordering::SeqCst), KEPT);
+    assert_eq!(dht.put(&announced(1, 1), shortly()), Err(DhtError::Timeout));
+    dht.put(&announced(1, 1), soon())
+        .expect("it has a new connection");
+    assert_eq!(connections.load(Ordering::SeqCst), KEPT + 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! [`Pool`]: connections to one server, made when they are needed and kept for the next request.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::redis::Value;
 
@@ -11,9 +11,14 @@ use crate::sync::unmodelled::Mutex;
 /// At most as many connections as requests that are in flight at once: the caller bounds these.
 pub(super) struct Pool {
     server: Server,
-    /// The last used is the next to be used, so that few are in use where few are needed.
-    idle: Mutex<Vec<Connection>>,
+    /// With when each was used. The last used is the next to be used, so that few are in use where
+    /// few are needed.
+    idle: Mutex<Vec<(Connection, Instant)>>,
 }
+
+/// Connections that were not used for so long are closed: a router or a firewall on the way may
+/// have forgotten them, and then no reply comes.
+const MAX_IDLE: Duration = Duration::from_secs(120);
 
 /// The reply of the server, which may be an error.
 pub(super) struct Reply {
@@ -40,10 +45,14 @@ impl Pool {
     /// then the request is sent once more on a new one. The server may then have it twice, so it
     /// must be one that may be repeated.
     pub(super) fn call(&self, request: &Request, deadline: Instant) -> Result<Reply, Failure> {
-        let idle = self.idle.lock().pop();
-        if let Some(connection) = idle {
+        if let Some(connection) = self.take_idle(Instant::now()) {
             match self.call_on(connection, request, deadline) {
                 Err(Failure::Closed) => self.forget_idle(),
+                Err(Failure::TimedOut) => {
+                    // The others may lead nowhere, too, and would cost a deadline each.
+                    self.forget_idle();
+                    return Err(Failure::TimedOut);
+                }
                 result => return result,
             }
         }
@@ -66,9 +75,23 @@ impl Pool {
         };
         match &reply.value {
             Value::ServerError(error) if is_of_replaced_server(error) => self.forget_idle(),
-            _ => self.idle.lock().push(connection),
+            _ => self.idle.lock().push((connection, Instant::now())),
         }
         Ok(reply)
+    }
+
+    fn take_idle(&self, now: Instant) -> Option<Connection> {
+        let last = self.idle.lock().pop();
+        match last {
+            Some((connection, used)) if now.saturating_duration_since(used) < MAX_IDLE => {
+                Some(connection)
+            }
+            // The others have been idle for longer.
+            _ => {
+                self.forget_idle();
+                None
+            }
+        }
     }
 
     fn forget_idle(&self) {
