@@ -82,6 +82,7 @@ const MAX_SHORT_REPLY: usize = 16 * 1_024;
 
 pub(super) struct Connection {
     socket: Socket,
+    opened: Instant,
     is_primary: bool,
 }
 
@@ -97,6 +98,7 @@ impl Connection {
         };
         let mut connection = Self {
             socket: socket.map_err(|_| Failure::Unreachable)?,
+            opened: Instant::now(),
             is_primary: false,
         };
         connection.say_hello(server.login.as_ref(), deadline)?;
@@ -104,6 +106,10 @@ impl Connection {
             connection.select(server.database, deadline)?;
         }
         Ok(connection)
+    }
+
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// Whether the server was no replica when the connection was made.

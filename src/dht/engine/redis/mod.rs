@@ -4,11 +4,11 @@ mod builder;
 mod connection;
 mod failure;
 mod keys;
-mod place;
 mod pool;
 mod reply;
 mod resolver;
 mod resp;
+mod sample;
 mod scripts;
 mod stream;
 mod url;
@@ -27,9 +27,9 @@ use crate::relay::NodeId;
 use connection::{Request, Server, malformed};
 use failure::{Failure, dht_error, is_unknown_script, is_wrong_type};
 use keys::Keys;
-use place::Place;
 use pool::{Pool, Reply};
 use reply::{Listed, Written, can_be_record, sequence_of, unwritten, written};
+use sample::SamplePlace;
 use scripts::{Script, Scripts};
 
 pub use builder::RedisBuilder;
@@ -45,15 +45,15 @@ pub struct Redis {
     limits: Limits,
     /// The maximum number of members of a shard; 0 for none.
     max_members: u32,
-    place: Place,
+    place: SamplePlace,
 }
 
 /// How many members are read at once, with their records. Of a shard with more, a node reads some.
-const MAX_MEMBERS: &str = "256";
+const MAX_MEMBERS: usize = 256;
 
 /// The maximum length of a reply with members, in bytes: of each, 64 digits, a record, and the
 /// lengths of both.
-const MAX_MEMBERS_REPLY: usize = 256 * (64 + MAX_RECORD_LEN + 20) + 1_024;
+const MAX_MEMBERS_REPLY: usize = MAX_MEMBERS * (64 + MAX_RECORD_LEN + 20) + 1_024;
 
 /// The maximum length of a reply with one record, in bytes.
 const MAX_RECORD_REPLY: usize = 4_096;
@@ -82,7 +82,7 @@ impl Redis {
             keys,
             limits,
             max_members,
-            place: Place::new(),
+            place: SamplePlace::new(),
         }
     }
 
@@ -273,8 +273,8 @@ impl RelayDht for Redis {
         self.check_shard(shard)?;
         let _slot = self.slots.acquire(deadline)?;
         let (shard, records) = (self.keys.shard(shard), self.keys.records());
-        let place = self.place.get().to_string();
-        let args = [place.as_bytes(), MAX_MEMBERS.as_bytes(), records.as_bytes()];
+        let (place, max) = (self.place.get().to_string(), MAX_MEMBERS.to_string());
+        let args = [place.as_bytes(), max.as_bytes(), records.as_bytes()];
         let script = &self.scripts.members;
         let reply = match self.run(script, &[&shard], &args, MAX_MEMBERS_REPLY, deadline) {
             Ok(reply) => reply,

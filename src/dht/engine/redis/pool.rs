@@ -20,6 +20,11 @@ pub(super) struct Pool {
 /// have forgotten them, and then no reply comes.
 const MAX_IDLE: Duration = Duration::from_secs(120);
 
+/// Connections that were made so long ago are closed, too. The name of the server may mean another
+/// one by now, and a server that was a primary may be a replica, which a node that only reads
+/// learns from no error.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
 /// The reply of the server, which may be an error.
 pub(super) struct Reply {
     pub(super) value: Value,
@@ -81,21 +86,69 @@ impl Pool {
     }
 
     fn take_idle(&self, now: Instant) -> Option<Connection> {
-        let last = self.idle.lock().pop();
-        match last {
-            Some((connection, used)) if now.saturating_duration_since(used) < MAX_IDLE => {
-                Some(connection)
-            }
-            // The others have been idle for longer.
-            _ => {
-                self.forget_idle();
-                None
-            }
+        let (connection, used) = self.idle.lock().pop()?;
+        let is_within = |since, max| now.saturating_duration_since(since) < max;
+        if is_within(used, MAX_IDLE) && is_within(connection.opened(), MAX_AGE) {
+            return Some(connection);
         }
+        // The others have been idle for longer.
+        self.forget_idle();
+        None
     }
 
     fn forget_idle(&self) {
         let closed = std::mem::take(&mut *self.idle.lock());
         drop(closed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dht::engine::redis::connection::Place;
+    use crate::dht::engine::redis::resolver::Resolver;
+    use ::redis::cmd;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// A server that answers everything with an empty list, which is a greeting without a role.
+    fn pool() -> Pool {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        crate::sync::unmodelled::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                crate::sync::unmodelled::thread::spawn(move || {
+                    while stream.read(&mut [0; 1_024]).is_ok_and(|read| read > 0) {
+                        let _ = stream.write_all(b"*0\r\n");
+                    }
+                });
+            }
+        });
+        Pool::new(Server {
+            place: Place::Tcp(Resolver::new("127.0.0.1", port)),
+            login: None,
+            database: 0,
+        })
+    }
+
+    #[test]
+    fn a_connection_is_used_again_unless_it_was_idle_for_long_or_is_old() {
+        let pool = pool();
+        let call = || {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let reply = pool.call(&Request::new(&cmd("PING"), 100), deadline);
+            assert_eq!(reply.expect("it answers").value, Value::Array(vec![]));
+            pool.idle.lock().len()
+        };
+        assert_eq!((call(), call()), (1, 1));
+        assert!(pool.take_idle(Instant::now()).is_some());
+        for (used, at) in [(Duration::ZERO, MAX_IDLE), (MAX_AGE, MAX_AGE)] {
+            call();
+            let (last, _) = pool.idle.lock().pop().expect("it is kept");
+            let now = Instant::now();
+            pool.idle.lock().push((last, now + used));
+            assert!(pool.take_idle(now + at).is_none());
+            assert!(pool.idle.lock().is_empty(), "it is closed");
+        }
     }
 }

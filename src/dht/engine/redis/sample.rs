@@ -1,4 +1,4 @@
-//! [`Place`]: which members of a large shard this node reads.
+//! [`SamplePlace`]: which members of a large shard this node reads.
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ const LASTS: Duration = Duration::from_secs(600);
 
 /// A random place in the order of the server's hash tables, by which each node reads other
 /// members of a shard that is too large to be read whole.
-pub(super) struct Place(Mutex<(u64, Instant)>);
+pub(super) struct SamplePlace(Mutex<(u64, Instant)>);
 
-impl Place {
+impl SamplePlace {
     pub(super) fn new() -> Self {
         Self(Mutex::new((random(), Instant::now())))
     }
@@ -42,12 +42,12 @@ mod tests {
 
     #[test]
     fn a_place_stays_the_same_for_some_minutes() {
-        let (place, now) = (Place::new(), Instant::now());
+        let (place, now) = (SamplePlace::new(), Instant::now());
         let first = place.at(now);
         assert!(first < 1 << 48);
         assert_eq!(place.at(now + LASTS / 2), first);
         let places: Vec<u64> = (2..6).map(|at| place.at(now + LASTS * at)).collect();
         assert!(places.iter().any(|place| *place != first), "{places:?}");
-        assert_ne!(Place::new().get(), Place::new().get());
+        assert_ne!(SamplePlace::new().get(), SamplePlace::new().get());
     }
 }
