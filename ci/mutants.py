@@ -923,9 +923,9 @@ MUTANTS = [
     ("connection is kept after a timeout", "src/dht/engine/redis/pool.rs",
      "let value = connection.exchange(request, deadline)?;",
      "let value = match connection.exchange(request, deadline) {\n            Ok(value) => value,\n"
-     "            Err(failure) => {\n                self.idle.lock().push(connection);\n"
+     "            Err(failure) => {\n                self.idle.lock().push((connection, Instant::now()));\n"
      "                return Err(failure);\n            }\n        };",
-     "dht_engines::redis::outages::a_paused_server_holds_no_call_beyond_its_deadline"),
+     "dht_engines::redis::hostile::a_late_reply_is_not_taken_for_that_of_the_next_request"),
     ("connection that was closed is not replaced", "src/dht/engine/redis/pool.rs",
      "Err(Failure::Closed) => self.forget_idle(),", "Err(Failure::Closed) => return Err(Failure::Closed),",
      "dht_engines::redis::outages::a_restart_between_two_requests_is_not_noticed"),

@@ -333,6 +333,29 @@ fn a_second_reply_is_not_taken_for_that_of_the_next_request() {
     }
 }
 
+#[test]
+fn a_late_reply_is_not_taken_for_that_of_the_next_request() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let dht = engine(move |mut stream| {
+        let is_first = connections.fetch_add(1, Ordering::SeqCst) == 0;
+        let mut request = [0; 4_096];
+        let mut number = 0;
+        while stream.read(&mut request).is_ok_and(|read| read > 0) {
+            number += 1;
+            let reply = match number {
+                1 => HELLO,
+                // Its reply comes when the next request does.
+                2 if is_first => continue,
+                _ if is_first => STORED,
+                _ => b"*1\r\n$5\r\nended\r\n",
+            };
+            let _ = stream.write_all(reply);
+        }
+    });
+    assert_eq!(dht.put(&announced(1, 1), shortly()), Err(DhtError::Timeout));
+    assert!(rejection(&dht).contains("ended"));
+}
+
 /// As after a failover to another machine, when the old one does not even reset connections: each
 /// that is kept would cost the deadline of a call.
 #[test]

@@ -107,6 +107,7 @@ mod tests {
     use super::*;
     use crate::dht::engine::redis::connection::Place;
     use crate::dht::engine::redis::resolver::Resolver;
+    use crate::sync::unmodelled::thread;
     use ::redis::cmd;
     use std::io::{Read, Write};
     use std::net::TcpListener;
@@ -115,9 +116,9 @@ mod tests {
     fn pool() -> Pool {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
-        crate::sync::unmodelled::thread::spawn(move || {
+        thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                crate::sync::unmodelled::thread::spawn(move || {
+                thread::spawn(move || {
                     while stream.read(&mut [0; 1_024]).is_ok_and(|read| read > 0) {
                         let _ = stream.write_all(b"*0\r\n");
                     }
