@@ -39,6 +39,8 @@ pub struct DhtStats {
     pub sweeps: u64,
     /// Lookups of one relay's record.
     pub fetches: u64,
+    /// Changes that the engine [reported](crate::dht::RelayDht::changed).
+    pub changes: u64,
     /// Lookups that are queued or in flight.
     pub wanted: usize,
     /// Relays in the negative cache: a complete lookup found no record.

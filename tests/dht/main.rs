@@ -10,4 +10,5 @@ mod freshness;
 mod learning;
 mod sources;
 mod threads;
+mod watching;
 mod world;

@@ -1,9 +1,12 @@
 //! The suite, on the engines that need no network.
 
+use relay_registry::NodeId;
 use relay_registry::dht::{
-    Answer, DhtError, Kad, Limits, Memory, Network, Put, RawKad, RawMemory, ValueSink, conformance,
+    Answer, CandidateSink, ChangeSink, DhtError, Kad, Limits, MemberSink, Memory, Network, Put,
+    RawKad, RawMemory, RelayDht, SignedRecord, ValueSink, conformance,
 };
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
@@ -35,6 +38,113 @@ fn memory_without_a_directory_conforms() {
     let limits = Limits::new(400, 4, Duration::from_secs(3_600), 0);
     let network = Memory::builder().limits(limits).build();
     conformance::check(|| network.connect(), &Network::default());
+}
+
+#[test]
+fn memory_that_watches_conforms() {
+    let network = Memory::builder().watching().build();
+    conformance::check(|| network.connect(), &Network::default());
+}
+
+/// What is wrong with an engine, or unusual.
+#[derive(Clone, Copy, Default)]
+struct Ways {
+    /// It cannot remove entries.
+    keeps_entries: bool,
+    says_that_it_keeps_entries: bool,
+    passes_on_no_changes: bool,
+    panics_when_watched: bool,
+}
+
+/// Memory, but for these ways.
+struct Unusual(Memory, Ways);
+
+impl Unusual {
+    fn conforms(ways: Ways) -> bool {
+        let network = Memory::builder().watching().build();
+        let make = || Self(network.connect(), ways);
+        let suite = conformance::Suite::new(make, &Network::default());
+        let suite = suite.request_timeout(Duration::from_secs(1));
+        catch_unwind(AssertUnwindSafe(|| suite.check())).is_ok()
+    }
+}
+
+impl RelayDht for Unusual {
+    fn limits(&self) -> Limits {
+        let limits = self.0.limits().dividing(0);
+        match self.1.says_that_it_keeps_entries {
+            true => limits.leaving_lazily(),
+            false => limits,
+        }
+    }
+
+    fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        self.0.put(record, deadline)
+    }
+
+    fn get(
+        &self,
+        node: &NodeId,
+        newer_than: Option<u64>,
+        deadline: Instant,
+        sink: &mut CandidateSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.0.get(node, newer_than, deadline, sink)
+    }
+
+    fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        self.0.join(shard, record, deadline)
+    }
+
+    fn leave(&self, shard: u16, gone: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        match self.1.keeps_entries {
+            true => Ok(Put::new(1, 1)),
+            false => self.0.leave(shard, gone, deadline),
+        }
+    }
+
+    fn members(
+        &self,
+        shard: u16,
+        deadline: Instant,
+        sink: &mut MemberSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.0.members(shard, deadline, sink)
+    }
+
+    fn changed(&self, deadline: Instant, sink: &mut ChangeSink<'_>) -> Result<(), DhtError> {
+        assert!(!self.1.panics_when_watched, "an injected panic");
+        match self.1.passes_on_no_changes {
+            true => self.0.changed(deadline, &mut |_| ControlFlow::Continue(())),
+            false => self.0.changed(deadline, sink),
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_keeps_entries_conforms_if_it_says_so() {
+    let keeps_entries = true;
+    assert!(Unusual::conforms(Ways::default()));
+    for says_that_it_keeps_entries in [true, false] {
+        let conforms = Unusual::conforms(Ways {
+            keeps_entries,
+            says_that_it_keeps_entries,
+            ..Ways::default()
+        });
+        assert_eq!(conforms, says_that_it_keeps_entries);
+    }
+}
+
+#[test]
+fn an_engine_that_passes_on_no_changes_does_not_conform() {
+    assert!(!Unusual::conforms(Ways {
+        passes_on_no_changes: true,
+        ..Ways::default()
+    }));
+    assert!(!Unusual::conforms(Ways {
+        panics_when_watched: true,
+        ..Ways::default()
+    }));
 }
 
 #[test]
@@ -92,7 +202,9 @@ impl RawKad for KeepsOwnCopies {
         }
         let answer = self.raw.find_value(key, deadline, sink);
         let first_read = self.first_read.lock().unwrap().take();
-        first_read.inspect(|barrier| drop(barrier.wait()));
+        if let Some(barrier) = first_read {
+            barrier.wait();
+        }
         answer
     }
 }

@@ -19,10 +19,15 @@ pub(crate) struct Net {
 
 impl Net {
     pub(crate) fn new() -> Self {
+        Self::of(16)
+    }
+
+    /// A network of so many nodes. Each keeps 1,000 mutable items at most.
+    pub(crate) fn of(nodes: usize) -> Self {
         let first = start(Network::default(), &[]);
         let address = first.local_addr(soon()).expect("it listens");
         let bootstrap = vec![address.to_string()];
-        let others = (1..16).map(|_| start(Network::default(), &bootstrap));
+        let others = (1..nodes).map(|_| start(Network::default(), &bootstrap));
         Self {
             nodes: std::iter::once(first).chain(others).collect(),
             bootstrap,

@@ -111,7 +111,7 @@ fn start(connections: &[Arc<Mainline>], relays: u32) -> Vec<Node> {
 #[test]
 fn a_newcomer_among_many_knows_64_relays_and_sees_one_withdraw() {
     let relays = std::env::var("RELAYS").map_or(RELAYS, |relays| relays.parse().expect("a number"));
-    let net = Net::new();
+    let net = Net::of(16 + relays as usize / 40);
     let connect = || Arc::new(net.join(Default::default()));
     let connections: Vec<_> = (0..THREADS).map(|_| connect()).collect();
     let nodes = start(&connections, relays);

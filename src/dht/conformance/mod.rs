@@ -13,7 +13,9 @@
 //! ```
 
 mod cases;
+mod changes;
 mod directory;
+mod registries;
 mod samples;
 
 use std::fmt;
@@ -104,6 +106,8 @@ impl Suite {
         self.an_unknown_shard_is_unsupported();
         self.a_race_of_joins_loses_no_relay_for_long();
         self.a_divided_shard_sends_relays_on();
+        self.changes_are_passed_on();
+        self.a_relay_that_withdraws_between_sweeps_is_forgotten();
         self.concurrent_calls_succeed();
     }
 

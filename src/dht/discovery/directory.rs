@@ -109,16 +109,20 @@ impl Directory {
         })
     }
 
-    /// A caller found no relay: all shards are due, except those that were swept just before and
-    /// those that have divided, and a few more are looked for.
+    /// A caller found no relay: all shards are due, and a few more are looked for.
     pub(in crate::dht) fn sweep_soon(&mut self, now: Duration) {
+        self.make_due(now);
+        self.extra_walks = WALKS_PER_MISS;
+    }
+
+    /// Makes all shards due, except those that were swept just before and those that have divided.
+    pub(in crate::dht) fn make_due(&mut self, now: Duration) {
         let interval = self.intervals.min_sweep_interval;
         let is_read = |shard: &&mut Shard| shard.state != State::Divided;
         for shard in self.shards.values_mut().filter(is_read) {
             let soonest = shard.swept_at.map_or(now, |at| at.saturating_add(interval));
             shard.due = shard.due.min(soonest.max(now));
         }
-        self.extra_walks = WALKS_PER_MISS;
     }
 
     /// The next shard to read. `wants_more` is whether fewer relays are known than are wanted. The
@@ -394,3 +398,6 @@ impl State {
         }
     }
 }
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests;

@@ -6,6 +6,8 @@
 //! - A relay that a directory lists without its record is looked up.
 //! - A relay for which a *complete* answer had no record enters the negative cache. A query that
 //!   reached no node is repeated after a back-off.
+//! - A relay whose record the engine [saw change](crate::dht::RelayDht::changed) is looked up, also
+//!   if it is in a negative cache. After too many such hints in a short time, shards are due instead.
 //! - The records of known relays are requested again, whether or not a directory lists them.
 //!   These requests alternate with all others.
 
@@ -27,6 +29,9 @@ const MAX_LOOKUPS: usize = 1_024;
 
 /// The most relays in each of the two negative caches.
 const MAX_CACHED: usize = 4_096;
+
+/// The most changes within the shortest interval between two sweeps for which relays are looked up.
+const MAX_CHANGES: u32 = 256;
 
 /// The intervals of queries.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +92,9 @@ impl From<QueryOutcome> for QueryResult {
 #[derive(Clone, Copy, Debug)]
 struct Lookup {
     stop_at_first: bool,
+    is_in_flight: bool,
+    /// Whether the record changed while the lookup was in flight.
+    is_outdated: bool,
     /// The shard of the directory that last listed the relay.
     listed_in: Option<ShardPath>,
 }
@@ -105,6 +113,10 @@ pub(super) struct Discovery {
     unchanged: ExpiringMap<NodeId>,
     /// Whether a requery of a known relay is next.
     requery_next: bool,
+    /// The changes since this time.
+    changes: (Duration, u32),
+    /// When shards were last due because of missed changes.
+    missed_at: Option<Duration>,
 }
 
 impl Discovery {
@@ -117,6 +129,8 @@ impl Discovery {
             absent: ExpiringMap::new(MAX_CACHED),
             unchanged: ExpiringMap::new(MAX_CACHED),
             requery_next: false,
+            changes: (Duration::ZERO, 0),
+            missed_at: None,
         }
     }
 
@@ -139,6 +153,38 @@ impl Discovery {
         self.lookups.insert(node, Lookup::new(stop_at_first));
         self.queue.push_back(node);
         true
+    }
+
+    /// The engine saw the record of a relay change.
+    pub(super) fn changed(&mut self, node: NodeId, now: Duration) {
+        if !self.may_follow_change(now) {
+            self.missed_changes(now);
+            return;
+        }
+        self.absent.remove(&node);
+        self.unchanged.remove(&node);
+        self.request(node, false, now);
+        if let Some(lookup) = self.lookups.get_mut(&node) {
+            lookup.is_outdated |= lookup.is_in_flight;
+        }
+    }
+
+    fn may_follow_change(&mut self, now: Duration) -> bool {
+        let (since, changes) = &mut self.changes;
+        if now.saturating_sub(*since) >= self.intervals.min_sweep_interval {
+            (*since, *changes) = (now, 0);
+        }
+        *changes = changes.saturating_add(1);
+        *changes <= MAX_CHANGES
+    }
+
+    /// The engine may have missed changes: shards are due, at most four times in a sweep interval.
+    pub(super) fn missed_changes(&mut self, now: Duration) {
+        let since = self.missed_at.map(|at| now.saturating_sub(at));
+        if since.is_none_or(|since| since >= self.intervals.sweep_interval / 4) {
+            self.missed_at = Some(now);
+            self.directory.make_due(now);
+        }
     }
 
     /// Notes the shard that lists a relay, if the relay is being looked up.
@@ -194,7 +240,7 @@ impl Discovery {
     fn next_requery(&mut self, requery: impl FnMut() -> Option<NodeId>) -> Option<Query> {
         let lookups = &mut self.lookups;
         let node = std::iter::from_fn(requery).find(|node| !lookups.contains_key(node))?;
-        lookups.insert(node, Lookup::new(false));
+        lookups.insert(node, Lookup::requery());
         Some(Query::Lookup {
             node,
             stop_at_first: false,
@@ -208,8 +254,11 @@ impl Discovery {
         random: &mut Rng,
     ) -> Option<Query> {
         if let Some(node) = self.queue.pop_front() {
-            let lookup = self.lookups.get(&node);
-            let stop_at_first = lookup.is_some_and(|lookup| lookup.stop_at_first);
+            let lookup = self.lookups.get_mut(&node);
+            let stop_at_first = lookup.is_some_and(|lookup| {
+                lookup.is_in_flight = true;
+                lookup.stop_at_first
+            });
             return Some(Query::Lookup {
                 node,
                 stop_at_first,
@@ -233,7 +282,11 @@ impl Discovery {
                 self.directory.was_read(*path, read, now, random);
             }
             Query::Lookup { node, .. } => {
-                self.lookups.remove(node);
+                let lookup = self.lookups.remove(node);
+                if lookup.is_some_and(|lookup| lookup.is_outdated) {
+                    self.request(*node, false, now);
+                    return;
+                }
                 let until = now.saturating_add(self.intervals.negative_cache_ttl);
                 match read.outcome {
                     QueryOutcome::Complete { found: false } | QueryOutcome::Unsupported => {
@@ -263,7 +316,17 @@ impl Lookup {
     const fn new(stop_at_first: bool) -> Self {
         Self {
             stop_at_first,
+            is_in_flight: false,
+            is_outdated: false,
             listed_in: None,
+        }
+    }
+
+    /// The lookup of a known relay's record, which begins at once.
+    const fn requery() -> Self {
+        Self {
+            is_in_flight: true,
+            ..Self::new(false)
         }
     }
 }
@@ -382,6 +445,64 @@ mod tests {
         }
         assert!(!discovery.request(id(1), true, S(29)));
         assert!(discovery.request(id(1), true, S(30)));
+    }
+
+    #[test]
+    fn a_change_is_followed_also_by_relays_of_a_negative_cache() {
+        let (mut discovery, mut random) = discovery(0);
+        let lookup = Query::Lookup {
+            node: id(1),
+            stop_at_first: false,
+        };
+        let absent = QueryOutcome::Complete { found: false };
+        for outcome in [absent, QueryOutcome::Unchanged] {
+            assert!(discovery.request(id(1), false, S(0)));
+            assert_eq!(all(&mut discovery, S(0), &mut random), [lookup]);
+            discovery.query_finished(&lookup, outcome.into(), S(0), &mut random);
+            assert!(!discovery.request(id(1), false, S(1)));
+            discovery.changed(id(1), S(1));
+            assert_eq!(all(&mut discovery, S(1), &mut random), [lookup]);
+            let found = QueryOutcome::Complete { found: true };
+            discovery.query_finished(&lookup, found.into(), S(1), &mut random);
+        }
+    }
+
+    /// The nodes that answered may have done so before.
+    #[test]
+    fn a_record_that_changes_while_it_is_looked_up_is_looked_up_again() {
+        let (mut discovery, mut random) = discovery(0);
+        let lookup = Query::Lookup {
+            node: id(1),
+            stop_at_first: false,
+        };
+        // Once, if the lookup had not begun.
+        discovery.changed(id(1), S(0));
+        discovery.changed(id(1), S(0));
+        assert_eq!(all(&mut discovery, S(0), &mut random), [lookup]);
+        discovery.changed(id(1), S(0));
+        assert_eq!(all(&mut discovery, S(0), &mut random), []);
+        let absent = QueryOutcome::Complete { found: false };
+        discovery.query_finished(&lookup, absent.into(), S(0), &mut random);
+        assert_eq!(all(&mut discovery, S(0), &mut random), [lookup]);
+        discovery.query_finished(&lookup, absent.into(), S(0), &mut random);
+        assert_eq!(all(&mut discovery, S(0), &mut random), []);
+        assert_eq!(discovery.absent(), 1);
+    }
+
+    #[test]
+    fn too_many_changes_make_the_shards_due_instead() {
+        let (mut discovery, mut random) = discovery(1);
+        assert_eq!(all(&mut discovery, S(0), &mut random), [sweep(0)]);
+        let complete = QueryOutcome::Complete { found: true };
+        discovery.query_finished(&sweep(0), complete.into(), S(0), &mut random);
+        (0..=MAX_CHANGES).for_each(|n| discovery.changed(id(n as u16), S(10)));
+        let queries = all(&mut discovery, S(10), &mut random);
+        assert_eq!(queries.len(), MAX_CHANGES as usize + 1);
+        assert_eq!(queries.last(), Some(&sweep(0)));
+        discovery.changed(id(9_999), S(11));
+        assert_eq!(all(&mut discovery, S(11), &mut random), []);
+        discovery.changed(id(9_999), S(12));
+        assert_eq!(all(&mut discovery, S(12), &mut random).len(), 1);
     }
 
     #[test]

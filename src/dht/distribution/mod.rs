@@ -14,6 +14,7 @@ mod query;
 #[cfg(feature = "persistence")]
 mod saved;
 mod state;
+mod watch;
 
 use std::fmt;
 use std::io;
@@ -112,6 +113,8 @@ struct Shared {
     max_sleep: Duration,
     /// The longest value of a record that the engine carries.
     max_value: usize,
+    /// Whether it waits for changes.
+    watches: bool,
 }
 
 /// The result of one step.
@@ -140,6 +143,7 @@ impl Distribution {
             catch_panic(|| engine.limits()).map_err(|()| DhtOptionsError::EnginePanicked)?;
         let limits = limits.clamped();
         let state = DhtState::new(&options, limits, max_relays, tick);
+        let watches = limits.watches && options.probe.is_some();
         Ok(Self {
             shared: Arc::new(Shared {
                 engine,
@@ -150,6 +154,7 @@ impl Distribution {
                 trace: DhtTrace::default(),
                 backend: OnceLock::new(),
                 max_value: limits.max_value.min(MAX_VALUE_LEN),
+                watches,
                 max_sleep: tick.clamp(Duration::from_millis(1), Duration::from_millis(100)),
             }),
             threads: Vec::new(),
@@ -188,11 +193,14 @@ impl Distribution {
         let engine = std::iter::repeat_n(Role::Engine, options.worker_threads);
         for role in engine.chain(std::iter::repeat_n(Role::Probe, probes)) {
             // If it fails, the caller drops `self`, which ends the threads started so far.
-            let handle = self.spawn(role, alive.clone(), running.enter())?;
-            self.threads.push(handle.thread().clone());
-            self.ending.lock().handles.push(handle);
+            self.spawn(alive.clone(), running.enter(), move |shared| {
+                shared.work(role)
+            })?;
         }
         self.register_threads();
+        if self.shared.watches {
+            self.spawn(alive, running.enter(), Shared::watch)?;
+        }
         Ok(())
     }
 
@@ -205,20 +213,31 @@ impl Distribution {
     #[cfg(relay_loom)]
     fn register_threads(&self) {}
 
-    fn spawn(&self, role: Role, alive: Sender<()>, running: Running) -> io::Result<JoinHandle<()>> {
+    fn spawn(
+        &mut self,
+        alive: Sender<()>,
+        running: Running,
+        work: impl FnOnce(&Shared) + Send + 'static,
+    ) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        thread::Builder::new()
+        let handle = thread::Builder::new()
             .name("relay-registry-dht".into())
             .spawn(move || {
-                shared.work(role);
+                work(&shared);
                 drop((alive, running));
-            })
+            })?;
+        self.threads.push(handle.thread().clone());
+        self.ending.lock().handles.push(handle);
+        Ok(())
     }
 
     /// Does all that is due, on this thread, and returns the number of steps. Nothing is, once
     /// it is closed.
     pub(crate) fn run_due(&self) -> usize {
         let _inside = Inside::enter(&self.inside);
+        if self.shared.watches && !self.shared.wake_flags.is_stopped() {
+            self.shared.watch_for(Duration::ZERO);
+        }
         let step = || match self.shared.wake_flags.is_stopped() {
             true => Step::Ended,
             false => self.shared.step(Role::Both),

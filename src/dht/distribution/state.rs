@@ -9,7 +9,7 @@ use fastrand::Rng;
 use crate::dht::admission::{Admission, OfferOutcome, Prefix};
 use crate::dht::backend::{Now, RegistryBackend};
 use crate::dht::discovery::{Discovery, Query, QueryOutcome, QueryResult};
-use crate::dht::engine::{DhtError, Limits, Put, ShardPath};
+use crate::dht::engine::{Change, DhtError, Limits, Put, ShardPath};
 use crate::dht::options::DhtOptions;
 use crate::dht::probe::ProbeError;
 use crate::dht::publisher::{Action, Publisher};
@@ -21,6 +21,8 @@ use crate::dht::stats::DhtStats;
 use crate::dht::wake_flags::Flags;
 use crate::relay::NodeId;
 use crate::trace::{DhtNotes, Issue};
+
+use super::watch::Watch;
 
 /// A call of the engine or the probe, to be made without the lock.
 #[derive(Clone, Debug)]
@@ -53,6 +55,7 @@ pub(super) struct DhtState {
     /// How many relays this node wants to know of.
     wanted_relays: usize,
     breaker: EngineBreaker,
+    watch: Watch,
     random: Rng,
     stats: DhtStats,
     pub(super) notes: DhtNotes,
@@ -94,6 +97,7 @@ impl DhtState {
             admission: learns.then(admission),
             wanted_relays: options.wanted_relays_of(max_relays),
             breaker: EngineBreaker::new(),
+            watch: Watch::new(learns && limits.watches),
             random,
             notes: DhtNotes::default(),
             is_awaited: false,
@@ -144,11 +148,16 @@ impl DhtState {
         Some(job)
     }
 
-    fn next_query(&mut self, now: Now) -> Option<Query> {
-        let admission = &mut self.admission;
+    /// How many more relays this node wants than it knows of.
+    fn wanted(&self) -> usize {
         let known = |admission: &Admission| admission.verified() + admission.candidates();
-        let known = admission.as_ref().map_or(0, known);
-        let wanted = self.wanted_relays.saturating_sub(known);
+        let known = self.admission.as_ref().map_or(0, known);
+        self.wanted_relays.saturating_sub(known)
+    }
+
+    fn next_query(&mut self, now: Now) -> Option<Query> {
+        let wanted = self.wanted();
+        let admission = &mut self.admission;
         let requery = || admission.as_mut()?.next_requery(now.at);
         self.discovery
             .as_mut()?
@@ -251,6 +260,46 @@ impl DhtState {
         if is_complete {
             for node in missing {
                 self.request(node, false, now.at);
+            }
+        }
+    }
+
+    /// Whether a call that waits for changes is due.
+    pub(super) fn may_watch(&self, now: Duration) -> bool {
+        self.watch.is_due(now)
+    }
+
+    /// Applies what the engine saw change.
+    pub(super) fn watched(
+        &mut self,
+        changes: &[Change],
+        outcome: Result<(), DhtError>,
+        panicked: bool,
+        now: Now,
+    ) {
+        self.stats.panics += u64::from(panicked);
+        self.stats.changes += changes.len() as u64;
+        self.watch.ended(&outcome, now.at, &mut self.random);
+        for change in changes {
+            match change {
+                Change::Relay(node) => self.relay_changed(*node, now.at),
+                Change::Missed => {
+                    if let Some(discovery) = &mut self.discovery {
+                        discovery.missed_changes(now.at);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A relay that is not known is looked up only if more are wanted.
+    fn relay_changed(&mut self, node: NodeId, now: Duration) {
+        let is_known = |admission: &Admission| admission.is_known(&node);
+        let is_known = self.admission.as_ref().is_some_and(is_known);
+        let (wanted, is_own) = (self.wanted(), self.own == Some(node));
+        if let Some(discovery) = self.discovery.as_mut().filter(|_| !is_own) {
+            if is_known || wanted > discovery.lookups() {
+                discovery.changed(node, now);
             }
         }
     }
@@ -365,7 +414,6 @@ impl DhtState {
         self.stats.panics += 1;
     }
 
-    /// Wakes the current thread whenever a relay is learned.
     /// The withdrawal of this node's relay, and the shards to leave, if it was published. Later
     /// calls return none, and nothing more is published.
     pub(super) fn final_tombstone(

@@ -1,5 +1,5 @@
 //! The results of an engine: [`Answer`] of a read, [`Put`] of a write, and the
-//! [`Candidate`]s and [`Member`]s that a read streams.
+//! [`Candidate`]s, [`Member`]s and [`Change`]s that a read streams.
 
 use std::error::Error;
 use std::fmt;
@@ -263,6 +263,16 @@ pub struct Member<'a> {
     /// Its record, if the directory stores it: the caller then needs no
     /// [`get`](crate::dht::RelayDht::get). Not verified.
     pub record: Option<Candidate<'a>>,
+}
+
+/// What an engine [saw change](crate::dht::RelayDht::changed). Not verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// A relay stored another record: it joined, changed or withdrew.
+    Relay(NodeId),
+    /// Changes may have been missed.
+    Missed,
 }
 
 #[cfg(test)]

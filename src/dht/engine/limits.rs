@@ -27,6 +27,13 @@ pub struct Limits {
     /// How often a shard of the directory that is full may divide, and its halves again; 0 for
     /// an engine whose shards do not divide. See [`ShardPath`].
     pub max_depth: u8,
+    /// Whether a relay that left may be listed until its entry ends by itself, because the engine
+    /// cannot remove entries. The registry then does not call
+    /// [`leave_at`](crate::dht::RelayDht::leave_at): the tombstone alone withdraws the relay.
+    pub lazy_leave: bool,
+    /// Whether the engine can wait for [changes](crate::dht::RelayDht::changed). The registry
+    /// then does so, on one more thread.
+    pub watches: bool,
 }
 
 impl Limits {
@@ -40,7 +47,8 @@ impl Limits {
     /// billion.
     pub const MAX_DEPTH: u8 = 24;
 
-    /// The limits with these values, without shards that divide: see the fields.
+    /// The limits with these values: see the fields. Shards do not divide, relays that left are
+    /// not listed, and there are no changes to wait for.
     #[must_use]
     pub const fn new(
         max_value: usize,
@@ -54,6 +62,8 @@ impl Limits {
             refresh,
             shards,
             max_depth: 0,
+            lazy_leave: false,
+            watches: false,
         }
     }
 
@@ -66,19 +76,34 @@ impl Limits {
         self
     }
 
+    /// Sets [`lazy_leave`](Self::lazy_leave).
+    #[must_use]
+    pub const fn leaving_lazily(mut self) -> Self {
+        self.lazy_leave = true;
+        self
+    }
+
+    /// Sets [`watches`](Self::watches). The engine must implement
+    /// [`changed`](crate::dht::RelayDht::changed).
+    #[must_use]
+    pub const fn watching(mut self) -> Self {
+        self.watches = true;
+        self
+    }
+
     /// The limits, clamped to 1 to [`MAX_IN_FLIGHT`](Self::MAX_IN_FLIGHT) requests, a
     /// refresh interval of 1 second to 1 day, at most [`MAX_SHARDS`](Self::MAX_SHARDS) shards,
     /// and a depth of at most [`MAX_DEPTH`](Self::MAX_DEPTH). `max_value` is not clamped.
     #[must_use]
     pub fn clamped(self) -> Self {
         Self {
-            max_value: self.max_value,
             max_in_flight: self.max_in_flight.clamp(1, Self::MAX_IN_FLIGHT),
             refresh: self
                 .refresh
                 .clamp(Duration::from_secs(1), Duration::from_secs(86_400)),
             shards: self.shards.min(Self::MAX_SHARDS),
             max_depth: self.max_depth.min(Self::MAX_DEPTH),
+            ..self
         }
     }
 

@@ -25,7 +25,7 @@ use crate::dht::record::SignedRecord;
 use crate::relay::NodeId;
 use crate::sync::Arc;
 
-pub use answer::{Answer, Candidate, CandidateError, Coverage, Member, Put};
+pub use answer::{Answer, Candidate, CandidateError, Change, Coverage, Member, Put};
 pub use error::DhtError;
 #[cfg(not(relay_loom))]
 pub use kad::{Kad, RawKad, ValueSink};
@@ -50,6 +50,9 @@ pub type CandidateSink<'a> = dyn FnMut(Candidate<'_>) -> ControlFlow<()> + 'a;
 
 /// Receives each member that [`RelayDht::members`] finds. `Break` ends the read.
 pub type MemberSink<'a> = dyn FnMut(Member<'_>) -> ControlFlow<()> + 'a;
+
+/// Receives each change that [`RelayDht::changed`] sees. `Break` ends the call.
+pub type ChangeSink<'a> = dyn FnMut(Change) -> ControlFlow<()> + 'a;
 
 /// An engine: stores relays' records where other nodes can read them. It may be a
 /// distributed hash table, a coordination service or a shared map.
@@ -250,6 +253,26 @@ pub trait RelayDht: Send + Sync + 'static {
             what: "shards that divide",
         })
     }
+
+    /// Waits until a relay's record changes, and passes on all changes since the last call on
+    /// this handle. Returns once it has passed on at least one, or at the deadline; if that has
+    /// passed, then it does not wait. If changes may have been missed, then it says so first: at
+    /// the first call, after an error or `Break`, or after too long a time between two calls.
+    ///
+    /// A registry calls it if the engine [watches](Limits::watches), always from one thread at a
+    /// time, with a deadline of at most 100 ms. It does not count as a request in flight. Changes
+    /// are hints: the registry reads the record of a relay that it knows, or that it has room for,
+    /// and takes no more than 256 hints in 2 seconds. So an engine may leave out changes, or add
+    /// some. It reads the directory as often as without them.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DhtError`]; [`Unsupported`](DhtError::Unsupported) by default. The registry repeats
+    /// the call after a back-off of up to 60 s.
+    fn changed(&self, deadline: Instant, sink: &mut ChangeSink<'_>) -> Result<(), DhtError> {
+        let _ = (deadline, sink);
+        Err(NO_CHANGES)
+    }
 }
 
 /// Implements [`RelayDht`] for a pointer to an engine.
@@ -331,6 +354,14 @@ macro_rules! forward {
             fn divide(&self, path: ShardPath, deadline: Instant) -> Result<Put, DhtError> {
                 (**self).divide(path, deadline)
             }
+
+            fn changed(
+                &self,
+                deadline: Instant,
+                sink: &mut ChangeSink<'_>,
+            ) -> Result<(), DhtError> {
+                (**self).changed(deadline, sink)
+            }
         }
     };
 }
@@ -339,5 +370,9 @@ forward!(Arc);
 forward!(Box);
 
 const NO_DIRECTORY: DhtError = DhtError::Unsupported { what: "directory" };
+
+const NO_CHANGES: DhtError = DhtError::Unsupported {
+    what: "waiting for changes",
+};
 
 const NO_SUCH_SHARD: DhtError = DhtError::Unsupported { what: "such shard" };

@@ -307,7 +307,7 @@ impl Publisher {
         if current.announcement().is_none() && current.is_done() {
             return None;
         }
-        let shards = current.placement().listings().collect();
+        let shards = current.placement().to_leave().collect();
         let tombstone = self.sign(None, wall)?;
         Some((tombstone, shards))
     }

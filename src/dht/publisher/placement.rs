@@ -73,9 +73,11 @@ impl Placement {
         self.path
     }
 
-    /// The shards that may list this node.
-    pub(in crate::dht) fn listings(&self) -> impl Iterator<Item = ShardPath> + '_ {
-        self.listings.iter().map(|listing| listing.path)
+    /// The shards that a withdrawal leaves: those that may list this node; none of an engine that
+    /// cannot remove entries.
+    pub(in crate::dht) fn to_leave(&self) -> impl Iterator<Item = ShardPath> + '_ {
+        let listings = self.listings.iter().filter(|_| !self.limits.lazy_leave);
+        listings.map(|listing| listing.path)
     }
 
     /// What is next to do after a join.
@@ -173,3 +175,6 @@ fn upkeep_of(path: ShardPath, put: &Put, random: &mut Rng) -> Vec<Upkeep> {
     let climb = path.parent().filter(|_| is_sparse).map(Upkeep::Climb);
     marks.chain(climb).collect()
 }
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests;

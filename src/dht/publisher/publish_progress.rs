@@ -50,7 +50,7 @@ impl PublishProgress {
         placement.begin(lifetime, signed_at);
         let mut to_leave = Vec::new();
         if record.is_tombstone() {
-            to_leave.extend(placement.listings());
+            to_leave.extend(placement.to_leave());
         } else {
             placement.attempt(signed_at);
         }

@@ -31,6 +31,7 @@ impl DhtStats {
             failed_probes,
             sweeps,
             fetches,
+            changes,
             wanted,
             absent,
             engine_failures,
@@ -107,6 +108,11 @@ impl DhtStats {
             "relay_registry_dht_fetches_total",
             "Lookups of one relay's record.",
             fetches,
+        );
+        visitor.counter(
+            "relay_registry_dht_changes_total",
+            "Changes that the engine reported.",
+            changes,
         );
         visitor.gauge(
             "relay_registry_dht_wanted_records",

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::feed::Feed;
 use super::node::{Node, NodeLimits};
 use super::{Limits, Memory, RequestSlots, Shared};
 use crate::dht::record::MAX_VALUE_LEN;
@@ -63,6 +64,14 @@ impl MemoryBuilder {
         self
     }
 
+    /// Makes registries [wait for changes](crate::dht::RelayDht::changed): they see at once that a
+    /// relay joined, changed or withdrew. Each has one more thread. Default: they read the
+    /// directory at intervals.
+    pub fn watching(mut self) -> Self {
+        self.limits = self.limits.watching();
+        self
+    }
+
     /// Sets the clock by which memberships end; it does not affect the deadlines of
     /// calls. Default: the monotonic system clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -95,6 +104,7 @@ impl MemoryBuilder {
             node_limits,
             slots: RequestSlots::new(self.limits.max_in_flight),
             clock: self.clock,
+            feed: Feed::default(),
             seed: self.seed,
             handles: AtomicU64::new(0),
         }))

@@ -9,6 +9,7 @@ mod builder;
     allow(dead_code, unreachable_pub)
 )]
 mod faults;
+mod feed;
 mod link;
 mod node;
 
@@ -19,14 +20,15 @@ use std::time::Instant;
 
 use super::slots::RequestSlots;
 use super::{
-    Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
-    RelayDht, ShardPath,
+    Answer, Candidate, CandidateSink, Change, ChangeSink, DhtError, Limits, Member, MemberSink,
+    NO_CHANGES, NO_SUCH_SHARD, Put, RelayDht, ShardPath,
 };
 use crate::dht::record::SignedRecord;
 use crate::relay::NodeId;
 use crate::sync::unmodelled::{AtomicU64, Mutex};
 use crate::sync::{Arc, Ordering};
 use crate::time::Clock;
+use feed::Feed;
 use link::{Delivery, Link};
 use node::{Node, NodeLimits, ReplyTally, WriteReply};
 
@@ -47,7 +49,8 @@ pub use faults::{Faults, Hang, Lie};
 /// Use it if all registries are in one process, and in tests. With the feature
 /// `conformance`, each handle has its own `Faults`, which can be changed while it is
 /// in use, and nodes can be stopped. Cloning a handle costs two reference counts;
-/// clones share their faults.
+/// clones share their faults. Of a network that [watches](MemoryBuilder::watching), each handle
+/// sees all changes, clones included.
 ///
 /// ```
 /// use relay_registry::dht::{Memory, RelayDht};
@@ -62,10 +65,11 @@ pub use faults::{Faults, Hang, Lie};
 /// assert!(answer.is_complete()); // so the record is absent
 /// # Ok::<(), relay_registry::dht::DhtError>(())
 /// ```
-#[derive(Clone)]
 pub struct Memory {
     shared: Arc<Shared>,
     link: Arc<Link>,
+    /// How many changes this handle has read.
+    read: Mutex<Option<u64>>,
 }
 
 /// The state that all handles of one network share.
@@ -76,6 +80,7 @@ struct Shared {
     node_limits: NodeLimits,
     slots: RequestSlots,
     clock: Box<dyn Clock>,
+    feed: Feed,
     seed: u64,
     /// The number of handles so far: each has another seed.
     handles: AtomicU64,
@@ -111,6 +116,7 @@ impl Memory {
         Self {
             shared: Arc::clone(shared),
             link: Arc::new(Link::new(shared.seed.wrapping_add(number))),
+            read: Mutex::default(),
         }
     }
 
@@ -309,7 +315,11 @@ impl RelayDht for Memory {
     }
 
     fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.write(record, deadline, |node| node.put(record))
+        let put = self.write(record, deadline, |node| node.put(record))?;
+        if self.shared.limits.watches {
+            self.shared.feed.append(record.node_id());
+        }
+        Ok(put)
     }
 
     fn get(
@@ -412,6 +422,37 @@ impl RelayDht for Memory {
         self.check_path(below)?;
         let now = self.shared.clock.now();
         self.write_all(deadline, |node| node.divide(path, now))
+    }
+
+    fn changed(&self, deadline: Instant, sink: &mut ChangeSink<'_>) -> Result<(), DhtError> {
+        if !self.shared.limits.watches {
+            return Err(NO_CHANGES);
+        }
+        let mut read = self.read.lock();
+        let unread = self.shared.feed.wait(&mut read, deadline);
+        let missed = unread.has_missed.then_some(Change::Missed);
+        let changes = unread.relays.into_iter().map(Change::Relay);
+        if missed
+            .into_iter()
+            .chain(changes)
+            .try_for_each(sink)
+            .is_break()
+        {
+            // The next call says that some were missed.
+            *read = None;
+        }
+        Ok(())
+    }
+}
+
+/// A clone has read what the original has read.
+impl Clone for Memory {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            link: Arc::clone(&self.link),
+            read: Mutex::new(*self.read.lock()),
+        }
     }
 }
 
