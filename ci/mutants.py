@@ -965,7 +965,7 @@ MUTANTS = [
      "let value = match connection.exchange(request, deadline) {\n            Ok(value) => value,\n"
      "            Err(failure) => {\n                self.idle.lock().push((connection, Instant::now()));\n"
      "                return Err(failure);\n            }\n        };",
-     "dht_engines::redis::hostile::a_late_reply_is_not_taken_for_that_of_the_next_request"),
+     "dht_engines::redis::connections::a_late_reply_is_not_taken_for_that_of_the_next_request"),
     ("connection that was closed is not replaced", "src/dht/engine/redis/pool.rs",
      "Err(Failure::Closed) => self.forget_idle(),", "Err(Failure::Closed) => return Err(Failure::Closed),",
      "dht_engines::redis::outages::a_restart_between_two_requests_is_not_noticed"),
@@ -983,10 +983,10 @@ MUTANTS = [
      "lib::dht::engine::redis::resp::tests::a_reply_that_would_take_too_much_memory_is_rejected_before_it_comes"),
     ("second reply is left for the next request", "src/dht/engine/redis/resp.rs",
      "if !reader.stream.buffer().is_empty() {", "if false {",
-     "dht_engines::redis::hostile::a_second_reply_is_not_taken_for_that_of_the_next_request"),
+     "dht_engines::redis::connections::a_second_reply_is_not_taken_for_that_of_the_next_request"),
     ("kept connections outlast one that leads nowhere", "src/dht/engine/redis/pool.rs",
      "                    self.forget_idle();\n                    return", "                    return",
-     "dht_engines::redis::hostile::one_connection_that_leads_nowhere_is_enough_to_give_all_up"),
+     "dht_engines::redis::connections::one_connection_that_leads_nowhere_is_enough_to_give_all_up"),
     ("engine that lacks something is left alone", "src/dht/distribution/state.rs",
      "self.stats.engine_failures += 1;\n                self.breaker.succeed();",
      "self.stats.engine_failures += 1;\n                self.breaker.fail(now, &mut self.random);",
