@@ -51,7 +51,8 @@ pub struct DhtStats {
     /// subscriber. All were caught.
     pub panics: u64,
     /// Whether the circuit breaker of the engine is open: after 5 failures in a row, requests
-    /// pause for a back-off.
+    /// pause for a back-off. An engine that answers that it is
+    /// [unavailable](crate::dht::DhtError::Unavailable) does not open it.
     pub breaker_open: bool,
     /// By the number of the reason.
     #[cfg_attr(

@@ -3,17 +3,17 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use relay_registry::dht::{
-    Answer, CandidateSink, DhtError, DhtOptions, DhtOptionsError, Faults, Lie, Limits, ProbeError,
-    Put, RejectReason, RelayDht, SignedRecord,
+    Answer, CandidateSink, DhtError, DhtOptions, DhtOptionsError, Faults, Lie, Limits, MemberSink,
+    Memory, ProbeError, Put, RejectReason, RelayDht, SignedRecord,
 };
 use relay_registry::{BuildError, FindOptions, NodeId, Registry};
 
-use crate::world::{World, home, id, non_relay, secs, until};
+use crate::world::{Node, World, home, id, key, non_relay, secs, until};
 
 #[test]
 fn a_failing_engine_is_left_alone_and_used_again_when_it_works() {
@@ -32,6 +32,101 @@ fn a_failing_engine_is_left_alone_and_used_again_when_it_works() {
     node.dht.set_faults(Faults::new());
     until(&world, &[&node], || node.stats().published);
     assert!(!node.stats().breaker_open);
+}
+
+/// Takes no writes while it is full, as a store without memory or a replica does.
+struct Full(Memory, Arc<AtomicBool>);
+
+impl Full {
+    fn check(&self) -> Result<(), DhtError> {
+        match self.1.load(Ordering::Relaxed) {
+            true => Err(DhtError::unavailable("OOM command not allowed")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl RelayDht for Full {
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+
+    fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        self.check()?;
+        self.0.put(record, deadline)
+    }
+
+    fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        self.check()?;
+        self.0.join(shard, record, deadline)
+    }
+
+    fn get(
+        &self,
+        node: &NodeId,
+        newer_than: Option<u64>,
+        deadline: Instant,
+        sink: &mut CandidateSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.0.get(node, newer_than, deadline, sink)
+    }
+
+    fn members(
+        &self,
+        shard: u16,
+        deadline: Instant,
+        sink: &mut MemberSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.0.members(shard, deadline, sink)
+    }
+}
+
+/// The breaker would stop the reads, too, which the engine serves.
+#[test]
+fn an_engine_that_takes_no_writes_is_read_and_gets_them_later() {
+    let world = World::new();
+    let is_full = Arc::new(AtomicBool::new(true));
+    let engine = Full(world.dht.connect(), Arc::clone(&is_full));
+    let builder = world.builder().dht(engine, world.options().key(key(1)));
+    let node = Node {
+        registry: builder.build().unwrap(),
+        dht: world.dht.connect(),
+    };
+    node.registry.register(id(1), home(1)).unwrap();
+    for _ in 0..60 {
+        node.work();
+        world.advance(secs(1));
+        assert!(!node.stats().breaker_open);
+    }
+    let _other = world.relay(2);
+    until(&world, &[&node], || node.knows(2));
+    let stats = node.stats();
+    assert!(stats.pending && !stats.published && !stats.breaker_open);
+    // It is asked again after a back-off, not each second.
+    assert!((5..60).contains(&stats.engine_failures), "{stats:?}");
+    is_full.store(false, Ordering::Relaxed);
+    until(&world, &[&node], || node.stats().published);
+}
+
+/// As a server that loads its data.
+#[test]
+fn an_engine_that_can_do_nothing_now_is_asked_after_a_back_off() {
+    let world = World::new();
+    let _other = world.relay(2);
+    let node = world.node(1);
+    let loading = DhtError::unavailable("LOADING the dataset");
+    node.dht.set_faults(Faults::new().fail(loading));
+    node.registry.register(id(1), home(1)).unwrap();
+    for _ in 0..300 {
+        node.work();
+        world.advance(secs(1));
+    }
+    let stats = node.stats();
+    assert!(!stats.published && !stats.breaker_open);
+    // Eight shards and the record, each asked for some ten times.
+    assert!((9..300).contains(&stats.engine_failures), "{stats:?}");
+    node.dht.set_faults(Faults::new());
+    until(&world, &[&node], || node.stats().published && node.knows(2));
 }
 
 #[test]

@@ -38,7 +38,9 @@ pub enum DhtError {
         reason: Box<str>,
     },
     /// The storage nodes answered that they cannot serve the request now: they have no
-    /// memory left, still load their data, or are replicas. Try later.
+    /// memory left, still load their data, or are replicas. Try later. The registry repeats
+    /// the request after a back-off, and goes on with other requests, such as reads, which the
+    /// nodes may serve: it counts a failure, but none for the circuit breaker.
     Unavailable {
         /// The reason that they gave. [`DhtError::unavailable`] makes it safe to log.
         reason: Box<str>,

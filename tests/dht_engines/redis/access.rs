@@ -78,6 +78,9 @@ fn use_everything(server: &Server, dht: &Redis) -> Vec<DhtError> {
     server.run::<()>(&["FLUSHALL"]);
     server.run::<()>(&["RPUSH", &key, "of another type"]);
     server.run::<()>(&["ZADD", "relay-registry:main:shard:0", "1", "ended"]);
+    let mut many = vec!["ZADD".to_owned(), "relay-registry:main:shard:1".to_owned()];
+    many.extend((0..300).flat_map(|number| ["inf".to_owned(), format!("{number:064}")]));
+    server.run::<()>(&many.iter().map(String::as_str).collect::<Vec<_>>());
     [
         dht.put(&record, soon()).err(),
         dht.join(0, &record, soon()).err(),
@@ -86,6 +89,8 @@ fn use_everything(server: &Server, dht: &Redis) -> Vec<DhtError> {
         })
         .err(),
         dht.members(0, soon(), &mut |_| ControlFlow::Continue(()))
+            .err(),
+        dht.members(1, soon(), &mut |_| ControlFlow::Continue(()))
             .err(),
         dht.leave(0, &gone, soon()).err(),
     ]

@@ -3,15 +3,15 @@
 use redis::cmd;
 use relay_registry::NodeId;
 use relay_registry::dht::{
-    Announcement, DhtError, MAX_VALUE_LEN, Network, Redis, RelayDht, RelayRecord, SecretKey,
-    SignedRecord,
+    Announcement, Coverage, DhtError, MAX_VALUE_LEN, Network, Redis, RelayDht, RelayRecord,
+    SecretKey, SignedRecord,
 };
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::server::{Server, until};
-use super::{members, read, read_by, soon};
+use super::{members, members_by, read, read_by, soon};
 use crate::relays::{announced, key, withdrawn};
 
 fn now() -> Duration {
@@ -265,40 +265,101 @@ fn a_full_shard_takes_no_newcomer_until_one_leaves() {
         .expect("there is room");
 }
 
-/// Several pages, each a reply of its own, with a record for each member.
-#[test]
-#[ignore = "needs redis-server"]
-fn all_of_very_many_members_are_read_with_their_records() {
-    const RELAYS: u32 = 2_000;
-    let server = Server::start();
-    let dht = server.builder().shards(1).build();
-    let records: Vec<SignedRecord> = (0..RELAYS)
+fn many(relays: u32) -> Vec<SignedRecord> {
+    let numbers = 0..relays;
+    numbers
         .map(|number| {
             let mut seed = [9; 32];
             seed[..4].copy_from_slice(&number.to_be_bytes());
             lasting(&SecretKey::from_seed(seed), Duration::from_secs(3_600))
         })
-        .collect();
+        .collect()
+}
+
+/// The members of a shard that an engine lists, each with its own record.
+fn listed(dht: &Redis) -> (BTreeSet<NodeId>, Coverage) {
+    let (found, coverage) = members_by(dht, 0, soon());
+    let nodes = found.into_iter().map(|(node, record)| {
+        assert_eq!(record.map(|record| record.node_id()), Some(node));
+        node
+    });
+    (nodes.collect(), coverage)
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_shard_of_256_members_is_read_whole_by_one_request() {
+    let server = Server::start();
+    let dht = server.engine();
+    let records = many(256);
     store_all(&dht, &records);
     let before = requests(&server);
-    let found: BTreeSet<NodeId> = members(&dht, 0)
-        .into_iter()
-        .filter_map(|(node, record)| record.map(|record| (node, record)))
-        .map(|(node, record)| {
-            assert_eq!(record.node_id(), node);
-            node
-        })
-        .collect();
-    let pages = requests(&server) - before;
-    assert_eq!(found, records.iter().map(SignedRecord::node_id).collect());
-    assert!((2..=20).contains(&pages), "{pages} requests");
-    // A reader that has enough is served no further page.
+    let nodes = records.iter().map(SignedRecord::node_id).collect();
+    assert_eq!(listed(&dht), (nodes, Coverage::Complete));
+    assert_eq!(requests(&server), before + 1);
     let mut calls = 0;
     let answer = dht.members(0, soon(), &mut |_| {
         calls += 1;
         ControlFlow::Break(())
     });
     assert!(answer.is_ok_and(|answer| !answer.is_complete()) && calls == 1);
+}
+
+/// All nodes together read all of a large shard, and each of them the same part again.
+fn a_large_shard_is_read_in_parts(server: &Server) {
+    const RELAYS: u32 = 2_000;
+    let dht = server.engine();
+    let records = many(RELAYS);
+    store_all(&dht, &records);
+    let before = requests(server);
+    let (part, coverage) = listed(&dht);
+    assert_eq!((part.len(), coverage), (256, Coverage::Partial));
+    assert_eq!(requests(server), before + 1);
+    assert_eq!(listed(&dht), (part, coverage));
+    let mut found = BTreeSet::new();
+    let mut nodes = 0;
+    while found.len() < records.len() {
+        found.extend(listed(&server.engine()).0);
+        nodes += 1;
+        assert!(nodes < 1_000, "{} relays found", found.len());
+    }
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_large_shard_is_read_in_parts_by_one_request_each() {
+    a_large_shard_is_read_in_parts(&Server::start());
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn a_large_shard_that_is_one_piece_for_the_server_is_read_in_parts() {
+    let server = Server::with_args(&["--zset-max-listpack-entries", "5000"]);
+    a_large_shard_is_read_in_parts(&server);
+}
+
+#[test]
+#[ignore = "needs redis-server"]
+fn thousands_of_members_that_ended_hide_no_relay() {
+    let server = Server::start();
+    let dht = server.engine();
+    let ended = |shard: u16| {
+        let mut ended = cmd("ZADD");
+        ended.arg(format!("relay-registry:main:shard:{shard}"));
+        for number in 0..20_000 {
+            ended.arg(1).arg(format!("{number:064}"));
+        }
+        ended.exec(&mut server.control()).expect("it is set");
+    };
+    let records = many(300);
+    store_all(&dht, &records);
+    ended(0);
+    let (found, coverage) = listed(&dht);
+    assert!(!found.is_empty() && coverage == Coverage::Partial);
+    dht.join(1, &records[0], soon()).expect("it joins");
+    ended(1);
+    let found = members(&dht, 1);
+    assert_eq!(found, [(records[0].node_id(), Some(records[0].clone()))]);
 }
 
 fn store_all(dht: &Redis, records: &[SignedRecord]) {

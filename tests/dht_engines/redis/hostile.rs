@@ -9,13 +9,14 @@ use std::thread;
 use std::time::Duration;
 
 use super::{members_by, read_by, shortly, soon};
-use crate::relays::announced;
+use crate::relays::{announced, withdrawn};
 
 /// How a Redis server greets.
-const HELLO: &[u8] = b"*4\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n";
+pub(super) const HELLO: &[u8] =
+    b"*4\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n";
 
 /// An engine whose server does this with each connection.
-fn engine(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Redis {
+pub(super) fn engine(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Redis {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
     thread::spawn(move || {
@@ -31,7 +32,7 @@ fn engine(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Redis {
 }
 
 /// A server that greets, and then answers each request so.
-fn answering(reply: &[u8]) -> Redis {
+pub(super) fn answering(reply: &[u8]) -> Redis {
     let reply = reply.to_vec();
     engine(move |mut stream| {
         let mut request = [0; 4_096];
@@ -45,7 +46,7 @@ fn answering(reply: &[u8]) -> Redis {
     })
 }
 
-fn rejection(dht: &Redis) -> String {
+pub(super) fn rejection(dht: &Redis) -> String {
     let refused = dht.put(&announced(1, 1), soon());
     let Err(DhtError::Rejected { reason }) = &refused else {
         panic!("not rejected: {refused:?}");
@@ -236,26 +237,66 @@ fn replies_of_another_kind_are_errors() {
     }
 }
 
-/// Pages of members whose cursor never comes to an end.
 #[test]
-fn members_without_end_are_read_until_the_deadline_or_as_long_as_they_are_wanted() {
+fn a_list_of_members_is_bounded_and_what_is_no_member_is_skipped() {
     let node = NodeId::from([7; 32]);
-    let page = format!("*2\r\n$1\r\n7\r\n*4\r\n$64\r\n{node}\r\n$0\r\n\r\n$4\r\njunk\r\n:7\r\n");
-    let dht = answering(page.as_bytes());
-    let (found, coverage) = members_by(&dht, 0, shortly());
-    assert!(!found.is_empty() && found.iter().all(|it| *it == (node, None)));
-    assert_eq!(coverage, Coverage::Partial);
-    let mut wanted = 100;
-    let answer = dht.members(0, soon(), &mut |_| {
-        wanted -= 1;
-        if wanted == 0 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
+    let listed = format!("$64\r\n{node}\r\n$0\r\n\r\n");
+    let some = format!("*2\r\n$4\r\nsome\r\n*4\r\n{listed}$4\r\njunk\r\n:7\r\n");
+    let found = members_by(&answering(some.as_bytes()), 0, soon());
+    assert_eq!(found, (vec![(node, None)], Coverage::Partial));
+    let all = some
+        .replace("some", "all")
+        .replace("$4\r\nall", "$3\r\nall");
+    let found = members_by(&answering(all.as_bytes()), 0, soon());
+    assert_eq!(found, (vec![(node, None)], Coverage::Complete));
+    let many = format!("*2\r\n$3\r\nall\r\n*100000\r\n{}", listed.repeat(50_000));
+    let refused = answering(many.as_bytes()).members(0, soon(), &mut |_| panic!("it is listed"));
+    assert!(
+        matches!(&refused, Err(DhtError::Rejected { reason }) if reason.contains("longer")),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn errors_of_a_server_are_those_of_every_call() {
+    for (line, is_transient) in [
+        ("LOADING Redis is loading the dataset in memory", true),
+        (
+            "READONLY You can't write against a read only replica.",
+            true,
+        ),
+        (
+            "OOM command not allowed when used memory > 'maxmemory'.",
+            true,
+        ),
+        ("MISCONF Redis is configured to save RDB snapshots", true),
+        ("BUSY Redis is busy running a script.", true),
+        ("NOAUTH Authentication required.", false),
+        ("MOVED 3999 127.0.0.1:6381", false),
+        ("ERR unknown command 'EVALSHA'", false),
+        ("\u{1b}[31m", false),
+    ] {
+        let (dht, record) = (
+            answering(format!("-{line}\r\n").as_bytes()),
+            announced(1, 1),
+        );
+        let gone = withdrawn(1, 2);
+        let get = dht.get(&record.node_id(), None, soon(), &mut |_| panic!("a value"));
+        let members = dht.members(0, soon(), &mut |_| panic!("a member"));
+        for error in [
+            dht.put(&record, soon()).expect_err(line),
+            dht.join(0, &record, soon()).expect_err(line),
+            dht.leave(0, &gone, soon()).expect_err(line),
+            get.expect_err(line),
+            members.expect_err(line),
+        ] {
+            assert_eq!(error.is_transient(), is_transient, "{line}: {error:?}");
+            let (DhtError::Unavailable { reason } | DhtError::Rejected { reason }) = &error else {
+                panic!("{line}: {error:?}");
+            };
+            assert!(!reason.contains('\u{1b}'), "{reason}");
         }
-    });
-    assert_eq!(answer.map(|it| it.coverage()), Ok(Coverage::Partial));
-    assert_eq!(wanted, 0);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! has `redis-server`.
 
 mod access;
+mod connections;
 mod data;
 mod hostile;
 mod outages;

@@ -48,8 +48,10 @@ fn registries_learn_each_others_relays_and_forget_those_that_leave() {
 fn a_registry_goes_on_without_its_server_and_publishes_when_there_is_room() {
     let server = Server::start();
     let one = registry(&server, 1);
-    until("it is published", || {
-        one.stats().dht.is_some_and(|stats| stats.published)
+    // Its record is stored before the directory lists it.
+    until("it is published and listed", || {
+        let stats = one.stats().dht;
+        stats.is_some_and(|stats| stats.published && !stats.pending)
     });
     server.run::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
     let other = registry(&server, 2);

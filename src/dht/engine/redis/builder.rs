@@ -48,7 +48,8 @@ impl RedisBuilder {
     /// Sets address, login and database from a URL:
     /// `redis://[[username]:password@]host[:port][/database]`, or on Unix
     /// `unix:///path[?db=database][&user=username][&pass=password]`. What the URL leaves out
-    /// becomes the default.
+    /// becomes the default. Username and password are percent-encoded. `rediss://` is an error,
+    /// because the engine has no TLS.
     ///
     /// # Errors
     ///
@@ -113,7 +114,9 @@ impl RedisBuilder {
 
     /// Sets the number of shards of the directory, at most [`Limits::MAX_SHARDS`]; 0 for none.
     /// All nodes of a network must use the same: what a node with more shards writes, one with
-    /// fewer does not read. A registry reads at most 16,384 members of a shard. Default: 16.
+    /// fewer does not read. A node reads all of a shard with up to 256 members, and 256 of a larger
+    /// one: use more shards if each node is to know more relays than 256 times the shards.
+    /// Default: 16.
     pub fn shards(mut self, shards: u16) -> Self {
         self.shards = shards;
         self

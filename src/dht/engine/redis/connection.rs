@@ -6,10 +6,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ::redis::{Cmd, ErrorKind, Parser, RedisError, ServerError, Value, cmd};
+use ::redis::{Cmd, ServerError, Value, cmd};
 
 use super::failure::{Failure, dht_error, transient_error};
 use super::resolver::Resolver;
+use super::resp::read_reply;
 use super::stream::{Exchange, Socket};
 use crate::dht::engine::DhtError;
 
@@ -81,6 +82,7 @@ const MAX_SHORT_REPLY: usize = 16 * 1_024;
 
 pub(super) struct Connection {
     socket: Socket,
+    opened: Instant,
     is_primary: bool,
 }
 
@@ -96,6 +98,7 @@ impl Connection {
         };
         let mut connection = Self {
             socket: socket.map_err(|_| Failure::Unreachable)?,
+            opened: Instant::now(),
             is_primary: false,
         };
         connection.say_hello(server.login.as_ref(), deadline)?;
@@ -103,6 +106,10 @@ impl Connection {
             connection.select(server.database, deadline)?;
         }
         Ok(connection)
+    }
+
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// Whether the server was no replica when the connection was made.
@@ -113,20 +120,13 @@ impl Connection {
     /// Sends a request and reads its reply, which may be an error of the server. After a
     /// failure, the connection must be dropped: the reply may yet arrive.
     pub(super) fn exchange(&self, request: &Request, deadline: Instant) -> Result<Value, Failure> {
-        let mut exchange = Exchange::new(&self.socket, deadline, request.max_reply);
+        let mut exchange = Exchange::new(&self.socket, deadline);
         let written = exchange.write_all(&request.bytes);
-        // A new one each time: whatever follows a reply belongs to none.
-        let reply = Parser::new().parse_value(&mut exchange);
-        match (written, reply) {
-            (Ok(()), Ok(reply)) => Ok(reply),
+        match (written, read_reply(exchange, request.max_reply)) {
+            (Ok(()), reply) => reply,
             // A server that has no room for a client says so before it closes the connection.
             (Err(_), Ok(refusal @ Value::ServerError(_))) => Ok(refusal),
             (Err(error), _) => Err(Failure::of_io(&error)),
-            (Ok(()), Err(_)) if exchange.is_exhausted() => Err(malformed(&format!(
-                "the reply is longer than {} bytes",
-                request.max_reply
-            ))),
-            (Ok(()), Err(error)) => Err(failure_of(&error)),
         }
     }
 
@@ -201,14 +201,4 @@ fn hello_error(error: &ServerError) -> DhtError {
         "ERR" => "ERR: the server does not take HELLO with AUTH, which Redis has since version 6",
         _ => "the server refused the connection",
     })
-}
-
-fn failure_of(error: &RedisError) -> Failure {
-    if error.is_timeout() {
-        Failure::TimedOut
-    } else if error.kind() == ErrorKind::Parse {
-        malformed("the reply is not in the protocol RESP2")
-    } else {
-        Failure::Closed
-    }
 }

@@ -7,6 +7,8 @@ mod keys;
 mod pool;
 mod reply;
 mod resolver;
+mod resp;
+mod sample;
 mod scripts;
 mod stream;
 mod url;
@@ -26,7 +28,8 @@ use connection::{Request, Server, malformed};
 use failure::{Failure, dht_error, is_unknown_script, is_wrong_type};
 use keys::Keys;
 use pool::{Pool, Reply};
-use reply::{Page, Written, can_be_record, sequence_of, unwritten, written};
+use reply::{Listed, Written, can_be_record, sequence_of, unwritten, written};
+use sample::SamplePlace;
 use scripts::{Script, Scripts};
 
 pub use builder::RedisBuilder;
@@ -42,14 +45,15 @@ pub struct Redis {
     limits: Limits,
     /// The maximum number of members of a shard; 0 for none.
     max_members: u32,
+    place: SamplePlace,
 }
 
-/// How many members the server is asked for at once.
-const PAGE: &str = "256";
+/// How many members are read at once, with their records. Of a shard with more, a node reads some.
+const MAX_MEMBERS: usize = 256;
 
-/// The maximum length of a reply with a page of members, in bytes. The server may return several
-/// times what it was asked for: all members of a small shard, which it keeps in one piece.
-const MAX_PAGE_REPLY: usize = 4 << 20;
+/// The maximum length of a reply with members, in bytes: of each, 64 digits, a record, and the
+/// lengths of both.
+const MAX_MEMBERS_REPLY: usize = MAX_MEMBERS * (64 + MAX_RECORD_LEN + 20) + 1_024;
 
 /// The maximum length of a reply with one record, in bytes.
 const MAX_RECORD_REPLY: usize = 4_096;
@@ -78,6 +82,7 @@ impl Redis {
             keys,
             limits,
             max_members,
+            place: SamplePlace::new(),
         }
     }
 
@@ -268,27 +273,18 @@ impl RelayDht for Redis {
         self.check_shard(shard)?;
         let _slot = self.slots.acquire(deadline)?;
         let (shard, records) = (self.keys.shard(shard), self.keys.records());
-        let mut cursor = String::from("0");
-        let mut is_first = true;
-        loop {
-            let args = [cursor.as_bytes(), PAGE.as_bytes(), records.as_bytes()];
-            let script = &self.scripts.members;
-            let reply = match self.run(script, &[&shard], &args, MAX_PAGE_REPLY, deadline) {
-                Ok(reply) => reply,
-                Err(failure) if is_first => return unanswered(failure),
-                Err(Failure::Answered(error)) => return Err(error),
-                Err(_) => return Ok(Answer::partial(1, 1)),
-            };
-            let page = Page::of(reply.value)?;
-            if page.pass_on(sink).is_break() {
-                return Ok(Answer::partial(1, 1));
-            }
-            if page.next == "0" {
-                return Ok(answered(reply.is_of_primary));
-            }
-            cursor = page.next;
-            is_first = false;
+        let (place, max) = (self.place.get().to_string(), MAX_MEMBERS.to_string());
+        let args = [place.as_bytes(), max.as_bytes(), records.as_bytes()];
+        let script = &self.scripts.members;
+        let reply = match self.run(script, &[&shard], &args, MAX_MEMBERS_REPLY, deadline) {
+            Ok(reply) => reply,
+            Err(failure) => return unanswered(failure),
+        };
+        let listed = Listed::of(reply.value)?;
+        if listed.pass_on(sink).is_break() || !listed.is_all {
+            return Ok(Answer::partial(1, 1));
         }
+        Ok(answered(reply.is_of_primary))
     }
 }
 

@@ -43,23 +43,28 @@ pub(super) fn unwritten() -> DhtError {
     malformed("it did not say whether it wrote").into()
 }
 
-/// Some members of a shard, as the script returns them: each is followed by its record.
-pub(super) struct Page {
-    /// The cursor of the next page, "0" at the end.
-    pub(super) next: String,
+/// Members of a shard, as the script returns them: each is followed by its record.
+pub(super) struct Listed {
+    /// Whether these are all members.
+    pub(super) is_all: bool,
     found: Vec<Value>,
 }
 
-impl Page {
+impl Listed {
     pub(super) fn of(reply: Value) -> Result<Self, DhtError> {
         let parts = match reply {
             Value::ServerError(error) => return Err(dht_error(&error)),
             Value::Array(parts) => <[Value; 2]>::try_from(parts).ok(),
             _ => None,
         };
-        if let Some([next, Value::Array(found)]) = parts {
-            if let Some(next) = cursor(&next) {
-                return Ok(Self { next, found });
+        if let Some([which, Value::Array(found)]) = parts {
+            let is_all = match bytes_of(&which) {
+                Some(b"all") => Some(true),
+                Some(b"some") => Some(false),
+                _ => None,
+            };
+            if let Some(is_all) = is_all {
+                return Ok(Self { is_all, found });
             }
         }
         Err(malformed("it did not return members").into())
@@ -79,12 +84,6 @@ impl Page {
         }
         ControlFlow::Continue(())
     }
-}
-
-/// A cursor of the server: the digits of a number of 64 bits.
-fn cursor(value: &Value) -> Option<String> {
-    let text = std::str::from_utf8(bytes_of(value)?).ok()?;
-    text.parse::<u64>().ok().map(|number| number.to_string())
 }
 
 /// The bytes of a record that are its sequence.

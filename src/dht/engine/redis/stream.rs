@@ -1,8 +1,7 @@
 //! [`Socket`] and [`Exchange`]: bytes to and from the server, none of them after a deadline.
 //!
 //! The crate's own connection takes a timeout for each read. A server that sends a byte at a
-//! time would hold a call for as long as it likes, and a reply may be of any length. So the
-//! sockets are ours, and only what is sent over them is the crate's.
+//! time would hold a call for as long as it likes. So the sockets are ours.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -83,22 +82,11 @@ impl Socket {
 pub(super) struct Exchange<'a> {
     socket: &'a Socket,
     deadline: Instant,
-    /// How many bytes more the reply may have.
-    left: usize,
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(socket: &'a Socket, deadline: Instant, max_reply: usize) -> Self {
-        Self {
-            socket,
-            deadline,
-            left: max_reply,
-        }
-    }
-
-    /// Whether the reply was longer than it may be.
-    pub(super) fn is_exhausted(&self) -> bool {
-        self.left == 0
+    pub(super) fn new(socket: &'a Socket, deadline: Instant) -> Self {
+        Self { socket, deadline }
     }
 
     /// Repeats a call that a signal interrupted, until the deadline.
@@ -114,14 +102,7 @@ impl<'a> Exchange<'a> {
 
 impl Read for Exchange<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let len = buffer.len().min(self.left);
-        if len == 0 {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let buffer = &mut buffer[..len];
-        let read = self.retry(|left| self.socket.read(buffer, left))?;
-        self.left -= read;
-        Ok(read)
+        self.retry(|left| self.socket.read(buffer, left))
     }
 }
 

@@ -35,14 +35,15 @@ pub enum RedisUrlError {
     /// It is no URL, or has another scheme than `redis`, `valkey`, `redis+unix`,
     /// `valkey+unix` or `unix`.
     NotRedis,
-    /// It asks for TLS, which this engine does not have.
+    /// It asks for TLS, which this engine does not have: use `redis://`, and a tunnel such as
+    /// stunnel on this machine.
     Tls,
     /// It names no host that can be connected to, or no path of a socket.
     NoAddress,
     /// The database is no number from 0 to 2^32 - 1.
     InvalidDatabase,
     /// The username or the password is not percent-encoded UTF-8, or there is a username
-    /// without a password.
+    /// without a password. In a password, `/`, `?`, `#`, `@`, `&` and `+` must be encoded.
     InvalidLogin,
     /// It has a parameter that means nothing here.
     UnknownParameter {
@@ -57,7 +58,9 @@ impl fmt::Display for RedisUrlError {
             Self::NotRedis => f.write_str(
                 "this is not the URL of a Redis server, such as redis://host:6379/0 or unix:///path",
             ),
-            Self::Tls => f.write_str("the engine has no TLS: use redis:// through a tunnel"),
+            Self::Tls => f.write_str(
+                "the engine has no TLS: use redis:// and a tunnel on this machine, such as stunnel",
+            ),
             Self::NoAddress => f.write_str("the URL has no host to connect to, or no path"),
             Self::InvalidDatabase => {
                 write!(f, "the database is not a number from 0 to {}", u32::MAX)
@@ -86,17 +89,25 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
         "rediss" | "valkeys" => return Err(RedisUrlError::Tls),
         _ => true,
     };
+    let after_address = [Some(url.path()), url.query(), url.fragment()];
+    check_end(after_address, is_unix)?;
     let known: &[&str] = if is_unix {
         &["db", "user", "pass"]
     } else {
         &[]
     };
+    let mut has_password = false;
     let mut database = (!is_unix).then(|| url.path().trim_matches('/').to_owned());
     for (name, value) in url.query_pairs() {
         if !known.contains(&&*name) {
+            // It may be the rest of a password with `&` in it.
+            if has_password {
+                return Err(RedisUrlError::InvalidLogin);
+            }
             let name = name.chars().take(MAX_NAME).collect();
             return Err(RedisUrlError::UnknownParameter { name });
         }
+        has_password |= name == "pass";
         if name == "db" {
             database = Some(value.into_owned());
         }
@@ -119,6 +130,22 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
         login: login(&info)?,
         database,
     })
+}
+
+/// Refuses what follows the address if it may be the rest of a login that is not encoded, as in
+/// `redis://user:12#34@host`: else a part of it would be the host, or be shown in an error.
+fn check_end(
+    [path, query, fragment]: [Option<&str>; 3],
+    is_unix: bool,
+) -> Result<(), RedisUrlError> {
+    let mut parts = [path, query, fragment].into_iter().flatten();
+    if !is_unix && parts.any(|part| part.contains('@')) {
+        Err(RedisUrlError::InvalidLogin)
+    } else if fragment.is_some() {
+        Err(RedisUrlError::NotRedis)
+    } else {
+        Ok(())
+    }
 }
 
 fn address(info: &ConnectionInfo) -> Result<Address, RedisUrlError> {
@@ -217,6 +244,14 @@ mod tests {
             ("redis://relay@host", RedisUrlError::InvalidLogin),
             ("redis://host?protocol=resp3", unknown("protocol")),
             ("redis://:secret@host?pass=secret", unknown("pass")),
+            ("redis://relay:7#secret@host", RedisUrlError::InvalidLogin),
+            ("redis://relay:7?secret@host", RedisUrlError::InvalidLogin),
+            ("redis://relay:7/secret@host", RedisUrlError::InvalidLogin),
+            ("redis://host/0#secret", RedisUrlError::NotRedis),
+            #[cfg(unix)]
+            ("unix:///a?pass=my&secret", RedisUrlError::InvalidLogin),
+            #[cfg(unix)]
+            ("unix:///a#secret", RedisUrlError::NotRedis),
             #[cfg(unix)]
             ("unix:///a?db=x&pass=secret", RedisUrlError::InvalidDatabase),
         ] {
