@@ -10,6 +10,7 @@ mod hostile;
 mod outages;
 mod registries;
 mod server;
+mod watching;
 
 use relay_registry::NodeId;
 use relay_registry::dht::{Coverage, Network, RelayDht, SignedRecord};

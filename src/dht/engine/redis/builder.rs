@@ -25,6 +25,7 @@ pub struct RedisBuilder {
     max_members: u32,
     max_in_flight: usize,
     refresh: Duration,
+    watches: bool,
 }
 
 impl RedisBuilder {
@@ -42,6 +43,7 @@ impl RedisBuilder {
             max_members: 0,
             max_in_flight: 8,
             refresh: Duration::from_secs(300),
+            watches: true,
         }
     }
 
@@ -145,6 +147,14 @@ impl RedisBuilder {
         self
     }
 
+    /// Sets whether registries [wait for changes](crate::dht::RelayDht::changed), each on one more
+    /// thread and one more connection, so that they see at once that a relay joined, changed or
+    /// withdrew. Default: true.
+    pub fn watch(mut self, watches: bool) -> Self {
+        self.watches = watches;
+        self
+    }
+
     /// Builds the engine. It connects when it is first used.
     #[must_use]
     pub fn build(self) -> Redis {
@@ -158,7 +168,8 @@ impl RedisBuilder {
             login: self.login,
             database: self.database,
         };
-        let limits = Limits::new(MAX_VALUE_LEN, self.max_in_flight, self.refresh, self.shards);
+        let mut limits = Limits::new(MAX_VALUE_LEN, self.max_in_flight, self.refresh, self.shards);
+        limits.watches = self.watches;
         Redis::from_parts(
             server,
             self.network,
@@ -182,6 +193,7 @@ impl fmt::Debug for RedisBuilder {
             .field("max_members", &self.max_members)
             .field("max_in_flight", &self.max_in_flight)
             .field("refresh", &self.refresh)
+            .field("watches", &self.watches)
             .finish()
     }
 }

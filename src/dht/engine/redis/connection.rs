@@ -87,6 +87,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// The socket, for messages that are no replies.
+    pub(super) fn into_socket(self) -> Socket {
+        self.socket
+    }
+
     /// Connects and authenticates.
     pub(super) fn open(server: &Server, deadline: Instant) -> Result<Self, Failure> {
         let socket = match &server.place {

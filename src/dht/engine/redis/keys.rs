@@ -48,6 +48,11 @@ impl Keys {
         format!("{}:record:{node}", self.prefix)
     }
 
+    /// The channel on which nodes say whose record they changed. It is no key.
+    pub(super) fn changes(&self) -> String {
+        format!("{}:changes", self.prefix)
+    }
+
     /// The key of a shard of the directory: a sorted set.
     pub(super) fn shard(&self, shard: u16) -> String {
         format!("{}:shard:{shard}", self.prefix)

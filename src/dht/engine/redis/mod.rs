@@ -12,6 +12,7 @@ mod sample;
 mod scripts;
 mod stream;
 mod url;
+mod watch;
 
 use std::fmt;
 use std::time::Instant;
@@ -20,7 +21,8 @@ use ::redis::{Value, cmd};
 
 use super::slots::RequestSlots;
 use super::{
-    Answer, Candidate, CandidateSink, DhtError, Limits, MemberSink, NO_SUCH_SHARD, Put, RelayDht,
+    Answer, Candidate, CandidateSink, ChangeSink, DhtError, Limits, MemberSink, NO_CHANGES,
+    NO_SUCH_SHARD, Put, RelayDht,
 };
 use crate::dht::record::{MAX_RECORD_LEN, Network, SignedRecord};
 use crate::relay::NodeId;
@@ -31,6 +33,7 @@ use pool::{Pool, Reply};
 use reply::{Listed, Written, can_be_record, sequence_of, unwritten, written};
 use sample::SamplePlace;
 use scripts::{Script, Scripts};
+use watch::Watcher;
 
 pub use builder::RedisBuilder;
 pub use url::RedisUrlError;
@@ -38,6 +41,7 @@ pub use url::RedisUrlError;
 #[doc = include_str!("layout.md")]
 pub struct Redis {
     pool: Pool,
+    watcher: Watcher,
     slots: RequestSlots,
     scripts: Scripts,
     network: Network,
@@ -76,6 +80,7 @@ impl Redis {
     ) -> Self {
         Self {
             pool: Pool::new(server),
+            watcher: Watcher::default(),
             slots: RequestSlots::new(limits.max_in_flight),
             scripts: Scripts::new(),
             network,
@@ -192,10 +197,17 @@ impl RelayDht for Redis {
         self.check_record(record)?;
         let _slot = self.slots.acquire(deadline)?;
         let (key, encoded) = (self.keys.record(&record.node_id()), record.encode());
-        let ends_at = ends_at(record);
+        let (ends_at, changes) = (ends_at(record), self.keys.changes());
+        let node = record.node_id().to_string();
         let mut worthless = Vec::new();
         for _ in 0..ATTEMPTS {
-            let args: [&[u8]; 3] = [&encoded, ends_at.as_bytes(), &worthless];
+            let args = [
+                &encoded,
+                ends_at.as_bytes(),
+                &worthless,
+                changes.as_bytes(),
+                node.as_bytes(),
+            ];
             match self.write(&self.scripts.put, &[&key], &args, deadline)? {
                 Written::Stored => return Ok(Put::new(1, 1)),
                 Written::Full => return Err(unwritten()),
@@ -285,6 +297,14 @@ impl RelayDht for Redis {
             return Ok(Answer::partial(1, 1));
         }
         Ok(answered(reply.is_of_primary))
+    }
+
+    fn changed(&self, deadline: Instant, sink: &mut ChangeSink<'_>) -> Result<(), DhtError> {
+        if !self.limits.watches {
+            return Err(NO_CHANGES);
+        }
+        let (server, channel) = (self.pool.server(), self.keys.changes());
+        Ok(self.watcher.wait(server, &channel, deadline, sink)?)
     }
 }
 

@@ -1,6 +1,6 @@
 -- Stores a record, unless another one with its sequence or a higher one is stored.
 -- KEYS: of the record. ARGV: the record; when it ends, in ms since 1970; bytes that may be
--- replaced whatever their sequence is.
+-- replaced whatever their sequence is; the channel for changes; the id of the relay.
 local key, record, worthless = KEYS[1], ARGV[1], ARGV[3]
 local _, left = until_time(ARGV[2])
 if left <= 0 then
@@ -24,4 +24,8 @@ if is_ours and stored ~= record and stored ~= worthless then
     end
 end
 redis.call('SET', key, record, 'PX', left)
+if stored ~= record then
+    -- A hint: the user may lack the right.
+    redis.pcall('PUBLISH', ARGV[4], ARGV[5])
+end
 return {'stored'}
