@@ -25,17 +25,17 @@ use crate::dht::engine::DhtError;
 use crate::dht::record::{MAX_SKEW, Network, SignedRecord};
 use crate::relay::NodeId;
 
-const VERSION: u8 = 1;
-const LENGTH: usize = 2;
+pub(super) const VERSION: u8 = 1;
+pub(super) const LENGTH: usize = 2;
 
 /// The number of invalid entries after which the rest of a list is ignored. Each
 /// entry may cost the check of a signature.
-const MAX_INVALID: usize = 64;
+pub(super) const MAX_INVALID: usize = 64;
 
 /// The entries of one shard. They were verified, and valid at that time.
 #[derive(Debug, Default)]
 pub(super) struct List {
-    entries: BTreeMap<NodeId, SignedRecord>,
+    pub(super) entries: BTreeMap<NodeId, SignedRecord>,
 }
 
 impl List {
@@ -128,7 +128,7 @@ impl List {
         Ok(self.bytes())
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
         for record in self.entries.values() {
             let entry = record.encode();
@@ -148,17 +148,17 @@ impl List {
 /// Of two records of one node, the one with the higher rank is kept. The signature
 /// decides only between two records with one sequence, so that all readers keep the
 /// same one.
-fn rank(record: &SignedRecord) -> (u64, &[u8; 64]) {
+pub(super) fn rank(record: &SignedRecord) -> (u64, &[u8; 64]) {
     (record.sequence(), record.signature())
 }
 
 /// Whether a record has not expired, and was not issued in the future.
-fn is_valid(record: &SignedRecord, now: Duration) -> bool {
+pub(super) fn is_valid(record: &SignedRecord, now: Duration) -> bool {
     let record = record.record();
     record.issued_at() <= now.saturating_add(MAX_SKEW) && now < record.expires_at()
 }
 
-fn split_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
 }

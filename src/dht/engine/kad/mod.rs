@@ -4,6 +4,7 @@
 mod list;
 #[cfg(any(test, feature = "conformance"))]
 mod raw_memory;
+mod reconcile;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -25,6 +26,7 @@ use list::List;
 
 #[cfg(any(test, feature = "conformance"))]
 pub use raw_memory::RawMemory;
+pub use reconcile::{KadValidator, ReconcileError, Reconciled};
 
 /// Receives each value that [`RawKad::find_value`] finds. `Break` ends the lookup.
 pub type ValueSink<'a> = dyn FnMut(&[u8]) -> ControlFlow<()> + 'a;
@@ -86,7 +88,8 @@ pub trait RawKad: Send + Sync + 'static {
 /// ends when its record does.
 ///
 /// So a node cannot list another relay. But any node can erase a list or a record:
-/// a relay writes its own again only at its next check or refresh.
+/// a relay writes its own again only at its next check or refresh. Storage nodes that
+/// check writes by a [`KadValidator`] prevent both.
 ///
 /// ```
 /// use relay_registry::dht::{Kad, Network, RawMemory, RelayDht};
