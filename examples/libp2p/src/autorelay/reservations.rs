@@ -1,0 +1,457 @@
+//! The decisions of [`Behaviour`](super::Behaviour), without a network and without a clock:
+//! events come in with the time at which they happened, and [`Action`]s go out.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use libp2p::core::transport::ListenerId;
+use libp2p::multiaddr::Protocol;
+use libp2p::swarm::ListenOpts;
+use libp2p::{Multiaddr, PeerId};
+use relay_registry::{CircuitState, Failure, FindOptions, Lease, NodeId, Registry, RelayInfo};
+
+use super::{Config, Event, Lost};
+use crate::ids::peer_of;
+
+/// What the swarm must do.
+#[derive(Debug)]
+pub(super) enum Action {
+    /// Listen on a circuit address: the relay client of libp2p asks for the reservation.
+    Listen(ListenOpts),
+    /// Stop to listen.
+    Remove(ListenerId),
+    /// Close all connections to a relay that answers no pings.
+    Disconnect(PeerId),
+    /// Report an event.
+    Report(Event),
+}
+
+/// One reservation, from the attempt to its end.
+#[derive(Debug)]
+struct Slot {
+    node: NodeId,
+    relay: PeerId,
+    domain: Option<String>,
+    listener: ListenerId,
+    phase: Phase,
+    failed_pings: u32,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Asked for. The lease tells the registry which attempt succeeded or failed.
+    Pending { since: Instant, lease: Lease },
+    /// Accepted. The relay client of libp2p renews it.
+    Held,
+    /// It took too long, and does not count any more. libp2p 0.57 panics if a listener is
+    /// removed before the relay has answered, so it stays until the relay does.
+    Abandoned,
+    /// Its removal was asked for.
+    Closing,
+}
+
+impl Slot {
+    fn is_active(&self) -> bool {
+        matches!(self.phase, Phase::Pending { .. } | Phase::Held)
+    }
+
+    fn is_pending(&self) -> bool {
+        matches!(self.phase, Phase::Pending { .. })
+    }
+
+    fn is_held(&self) -> bool {
+        matches!(self.phase, Phase::Held)
+    }
+}
+
+/// The most attempts that are abandoned and not yet ended. With more, no attempt begins.
+const MAX_ABANDONED: usize = 8;
+
+/// So many attempts in a row may fail before the next one waits.
+const FREE_FAILURES: u32 = 3;
+
+/// See the module's description.
+#[derive(Debug)]
+pub(super) struct Reservations {
+    registry: Registry,
+    config: Config,
+    slots: Vec<Slot>,
+    home: Option<NodeId>,
+    /// Lost reservations that were not replaced yet.
+    losses: VecDeque<(PeerId, Instant)>,
+    /// Attempts that failed since the last one that was accepted.
+    failures: u32,
+    /// No attempt begins before.
+    paused_until: Instant,
+    next_look: Instant,
+    lacks_relays: bool,
+    actions: VecDeque<Action>,
+}
+
+impl Reservations {
+    pub(super) fn new(registry: Registry, config: Config, now: Instant) -> Self {
+        Self {
+            registry,
+            config,
+            slots: Vec::new(),
+            home: None,
+            losses: VecDeque::new(),
+            failures: 0,
+            paused_until: now,
+            next_look: now,
+            lacks_relays: false,
+            actions: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The next thing to do, if there is one.
+    pub(super) fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    pub(super) fn home(&self) -> Option<PeerId> {
+        self.home.as_ref().and_then(peer_of)
+    }
+
+    /// The relays that hold a reservation, the home first.
+    pub(super) fn held(&self) -> Vec<PeerId> {
+        let held = self.slots.iter().filter(|slot| slot.is_held());
+        let mut held: Vec<_> = held
+            .map(|slot| (Some(slot.node) != self.home, slot.relay))
+            .collect();
+        held.sort_by_key(|(is_standby, _)| *is_standby);
+        held.into_iter().map(|(_, relay)| relay).collect()
+    }
+
+    /// When [`advance`](Self::advance) must be called, if no event comes before.
+    pub(super) fn deadline(&self) -> Instant {
+        let timeout = self.config.reservation_timeout;
+        let pending = self.slots.iter().filter_map(|slot| match slot.phase {
+            Phase::Pending { since, .. } => Some(since + timeout),
+            _ => None,
+        });
+        pending.fold(self.next_look, Instant::min)
+    }
+
+    /// Does what is due at `now`.
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.abandon_slow_attempts(now);
+        if now >= self.next_look {
+            self.look(now);
+        }
+    }
+
+    /// A relay accepted the reservation of this listener, which has an address now. Renewals
+    /// report the address again.
+    pub(super) fn on_accepted(&mut self, listener: ListenerId, address: &Multiaddr, now: Instant) {
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.listener == listener) else {
+            return;
+        };
+        match std::mem::replace(&mut slot.phase, Phase::Held) {
+            Phase::Pending { lease, .. } => {
+                lease.succeeded();
+            }
+            Phase::Held => {
+                self.registry.report_success(&slot.node);
+                return;
+            }
+            // Another relay was asked meanwhile. This one may still be needed.
+            Phase::Abandoned => {}
+            Phase::Closing => {
+                slot.phase = Phase::Closing;
+                return;
+            }
+        }
+        let (node, relay) = (slot.node, slot.relay);
+        self.failures = 0;
+        self.lacks_relays = false;
+        self.report(Event::ReservationAccepted {
+            relay,
+            address: address.clone(),
+        });
+        if let Some((lost, since)) = self.losses.pop_front() {
+            let after = now.saturating_duration_since(since);
+            self.report(Event::Replaced {
+                lost,
+                by: relay,
+                after,
+            });
+        }
+        if self.home.is_none() {
+            self.set_home(Some(node));
+        }
+        self.look(now);
+    }
+
+    /// A listener closed, or could not be opened.
+    pub(super) fn on_closed(&mut self, listener: ListenerId, reason: Lost, now: Instant) {
+        let Some(at) = self.slots.iter().position(|slot| slot.listener == listener) else {
+            return;
+        };
+        let slot = self.slots.swap_remove(at);
+        let (node, relay) = (slot.node, slot.relay);
+        match slot.phase {
+            Phase::Pending { lease, .. } => {
+                lease.failed(reason.failure());
+                drop(lease);
+                self.report(Event::ReservationFailed { relay, reason });
+                self.count_failure(now);
+            }
+            Phase::Held => {
+                self.registry.report_failure(&node, reason.failure());
+                self.report(Event::ReservationLost { relay, reason });
+                self.on_lost(node, relay, now);
+            }
+            Phase::Abandoned | Phase::Closing => {}
+        }
+        self.look(now);
+    }
+
+    /// The result of a ping of a peer. Several failures in a row close the connection, which
+    /// ends the reservation: a relay that vanished without a word closes none itself.
+    pub(super) fn on_ping(&mut self, peer: &PeerId, answered: bool) {
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.relay == *peer) else {
+            return;
+        };
+        if answered {
+            slot.failed_pings = 0;
+            return;
+        }
+        slot.failed_pings += 1;
+        if slot.failed_pings >= self.config.max_failed_pings {
+            slot.failed_pings = 0;
+            self.actions.push_back(Action::Disconnect(*peer));
+        }
+    }
+
+    fn on_lost(&mut self, node: NodeId, relay: PeerId, now: Instant) {
+        self.losses.push_back((relay, now));
+        self.losses.truncate(Config::MAX_RESERVATIONS);
+        if self.home == Some(node) {
+            // A standby takes over at once: peers reach this node there already.
+            let standby = self.slots.iter().find(|slot| slot.is_held());
+            self.set_home(standby.map(|slot| slot.node));
+        }
+    }
+
+    /// The first failures in a row cost no wait: a dead relay must be replaced at once.
+    fn count_failure(&mut self, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures > FREE_FAILURES {
+            let doublings = (self.failures - FREE_FAILURES - 1).min(16);
+            let wait = self.config.min_retry.saturating_mul(1 << doublings);
+            self.paused_until = now + wait.min(self.config.max_retry);
+        }
+    }
+
+    fn abandon_slow_attempts(&mut self, now: Instant) {
+        let timeout = self.config.reservation_timeout;
+        for at in 0..self.slots.len() {
+            let slot = &mut self.slots[at];
+            let is_slow =
+                matches!(slot.phase, Phase::Pending { since, .. } if now >= since + timeout);
+            if !is_slow {
+                continue;
+            }
+            let relay = slot.relay;
+            if let Phase::Pending { lease, .. } =
+                std::mem::replace(&mut slot.phase, Phase::Abandoned)
+            {
+                lease.failed(Lost::TimedOut.failure());
+            }
+            self.report(Event::ReservationFailed {
+                relay,
+                reason: Lost::TimedOut,
+            });
+            self.count_failure(now);
+            self.next_look = now;
+        }
+    }
+
+    /// Begins the attempts that are missing. If none is, then reviews the choice.
+    fn look(&mut self, now: Instant) {
+        let active = self.slots.iter().filter(|slot| slot.is_active()).count();
+        let missing = self.config.reservations.saturating_sub(active);
+        if missing > 0 && now < self.paused_until {
+            self.next_look = self.paused_until;
+            return;
+        }
+        for _ in 0..missing {
+            if !self.attempt_another(now) {
+                self.next_look = now + self.config.min_retry;
+                self.report_lack();
+                return;
+            }
+        }
+        self.next_look = now + self.config.review_interval;
+        if !self.slots.iter().any(Slot::is_pending) {
+            self.review(now);
+        }
+    }
+
+    /// Asks a further relay for a reservation. False if none is eligible.
+    fn attempt_another(&mut self, now: Instant) -> bool {
+        let taken: Vec<_> = self.slots.iter().map(|slot| slot.node).collect();
+        let active = self.slots.iter().filter(|slot| slot.is_active());
+        let domains: Vec<_> = active.filter_map(|slot| slot.domain.clone()).collect();
+        if self.slots.iter().any(Slot::is_held) && !self.has_relay_except(&taken) {
+            return false;
+        }
+        self.find(&taken, &domains, None)
+            .is_some_and(|relay| self.attempt(&relay, now))
+    }
+
+    /// Whether a relay other than `taken` does not back off. If this node has a reservation,
+    /// then the others can wait: a find would hand out a relay that backs off as a last resort,
+    /// and so begin its trial.
+    fn has_relay_except(&self, taken: &[NodeId]) -> bool {
+        let is_usable = |relay: &RelayInfo| {
+            relay.circuit() != CircuitState::Open && !taken.contains(&relay.node_id())
+        };
+        self.registry.relays().iter().any(is_usable)
+    }
+
+    /// The best relay other than `taken`, and in another failure domain if there is one.
+    fn find(
+        &self,
+        taken: &[NodeId],
+        domains: &[String],
+        preferred: Option<NodeId>,
+    ) -> Option<RelayInfo> {
+        let mut options = self.config.options.clone().exclude(taken.iter().copied());
+        if let Some(relay) = preferred {
+            let Config {
+                move_gain,
+                move_share,
+                ..
+            } = self.config;
+            options = options.prefer(relay).prefer_with(move_gain, move_share);
+        }
+        let elsewhere = options.clone().exclude_domains(domains);
+        let find = |options: &FindOptions| self.registry.find_home_relay(options).ok();
+        // A relay that backs off is no reason to leave the failure domains.
+        find(&elsewhere)
+            .filter(|relay| domains.is_empty() || !relay.is_last_resort())
+            .or_else(|| find(&options))
+    }
+
+    /// Asks a relay for a reservation. False if that cannot be done now.
+    fn attempt(&mut self, relay: &RelayInfo, now: Instant) -> bool {
+        let node = relay.node_id();
+        let is_abandoned = |slot: &&Slot| matches!(slot.phase, Phase::Abandoned);
+        if self.slots.iter().filter(is_abandoned).count() >= MAX_ABANDONED {
+            return false;
+        }
+        let Ok(lease) = self.registry.lease(&node) else {
+            return false;
+        };
+        let Some((peer, address)) = peer_of(&node).zip((self.config.address)(relay)) else {
+            lease.failed(Failure::Refused);
+            self.count_failure(now);
+            return false;
+        };
+        let opts = ListenOpts::new(address.with(Protocol::P2pCircuit));
+        self.slots.push(Slot {
+            node,
+            relay: peer,
+            domain: relay.failure_domain().map(str::to_owned),
+            listener: opts.listener_id(),
+            phase: Phase::Pending { since: now, lease },
+            failed_pings: 0,
+        });
+        self.actions.push_back(Action::Listen(opts));
+        true
+    }
+
+    /// Compares what is held with what would be chosen now.
+    fn review(&mut self, now: Instant) {
+        let mut wanted: Vec<RelayInfo> = Vec::new();
+        for role in 0..self.config.reservations {
+            let taken: Vec<_> = wanted.iter().map(RelayInfo::node_id).collect();
+            let domains: Vec<_> = wanted
+                .iter()
+                .filter_map(RelayInfo::failure_domain)
+                .collect();
+            let domains: Vec<_> = domains.into_iter().map(str::to_owned).collect();
+            let preferred = match role {
+                0 => self.home,
+                _ => self.held_except(&taken),
+            };
+            let unavailable = self.slots.iter().filter(|slot| !slot.is_active());
+            let excluded: Vec<_> = taken
+                .iter()
+                .copied()
+                .chain(unavailable.map(|slot| slot.node))
+                .collect();
+            match self.find(&excluded, &domains, preferred) {
+                Some(relay) => wanted.push(relay),
+                None => return,
+            }
+        }
+        self.change_to(&wanted, now);
+    }
+
+    /// Makes the missing reservations before it gives up the others.
+    fn change_to(&mut self, wanted: &[RelayInfo], now: Instant) {
+        let is_held =
+            |slots: &[Slot], node| slots.iter().any(|slot| slot.node == node && slot.is_held());
+        let mut are_all_held = true;
+        for relay in wanted {
+            if !is_held(&self.slots, relay.node_id()) {
+                are_all_held = false;
+                // A failing relay is no improvement.
+                if !relay.is_last_resort() {
+                    self.attempt(relay, now);
+                }
+            }
+        }
+        if !are_all_held {
+            return;
+        }
+        self.set_home(wanted.first().map(RelayInfo::node_id));
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_held()) {
+            if !wanted.iter().any(|relay| relay.node_id() == slot.node) {
+                slot.phase = Phase::Closing;
+                self.actions.push_back(Action::Remove(slot.listener));
+            }
+        }
+    }
+
+    /// A relay with a reservation that is not among `taken`.
+    fn held_except(&self, taken: &[NodeId]) -> Option<NodeId> {
+        let mut held = self.slots.iter().filter(|slot| slot.is_held());
+        held.find(|slot| !taken.contains(&slot.node))
+            .map(|slot| slot.node)
+    }
+
+    fn set_home(&mut self, home: Option<NodeId>) {
+        if self.home == home {
+            return;
+        }
+        let from = self.home.as_ref().and_then(peer_of);
+        self.home = home;
+        let to = self.home.as_ref().and_then(peer_of);
+        self.report(Event::HomeChanged { from, to });
+    }
+
+    fn report_lack(&mut self) {
+        if std::mem::replace(&mut self.lacks_relays, true) {
+            return;
+        }
+        self.report(Event::NoRelay {
+            held: self.held().len(),
+            wanted: self.config.reservations,
+        });
+    }
+
+    fn report(&mut self, event: Event) {
+        self.actions.push_back(Action::Report(event));
+    }
+}
+
+#[cfg(test)]
+mod tests;
