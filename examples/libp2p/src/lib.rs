@@ -10,5 +10,8 @@
 #![deny(missing_docs, unsafe_code)]
 
 pub mod autorelay;
+pub mod broker;
 pub mod ids;
 pub mod kademlia;
+pub mod network;
+pub mod node;

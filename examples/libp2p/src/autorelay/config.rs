@@ -10,7 +10,6 @@ use crate::ids::address_of;
 
 /// How [`Behaviour`](super::Behaviour) chooses relays, and when it tries again.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Config {
     /// How many reservations it keeps: 1 to [`MAX_RESERVATIONS`](Self::MAX_RESERVATIONS). The
     /// first one is the home relay, the others are standbys. Default: 2.

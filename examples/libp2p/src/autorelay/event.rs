@@ -35,6 +35,11 @@ pub enum Event {
         /// The reason.
         reason: Lost,
     },
+    /// A reservation is given up, because another relay is better.
+    ReservationReleased {
+        /// The relay.
+        relay: PeerId,
+    },
     /// A lost reservation was replaced.
     Replaced {
         /// The relay that was lost.

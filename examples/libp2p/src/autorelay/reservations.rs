@@ -310,7 +310,10 @@ impl Reservations {
     /// and so begin its trial.
     fn has_relay_except(&self, taken: &[NodeId]) -> bool {
         let is_usable = |relay: &RelayInfo| {
-            relay.circuit() != CircuitState::Open && !taken.contains(&relay.node_id())
+            relay.circuit() != CircuitState::Open
+                && !relay.is_draining()
+                && !relay.is_banned()
+                && !taken.contains(&relay.node_id())
         };
         self.registry.relays().iter().any(is_usable)
     }
@@ -416,7 +419,10 @@ impl Reservations {
         for slot in self.slots.iter_mut().filter(|slot| slot.is_held()) {
             if !wanted.iter().any(|relay| relay.node_id() == slot.node) {
                 slot.phase = Phase::Closing;
+                let relay = slot.relay;
                 self.actions.push_back(Action::Remove(slot.listener));
+                let released = Event::ReservationReleased { relay };
+                self.actions.push_back(Action::Report(released));
             }
         }
     }

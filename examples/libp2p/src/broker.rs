@@ -1,0 +1,172 @@
+//! [`Broker`]: reaches peers behind NATs through the best relay, and another one if that fails.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use libp2p::PeerId;
+use libp2p::multiaddr::Protocol;
+use relay_registry::{Failure, FindOptions, Lease, NodeId, Registry};
+use thiserror::Error;
+
+use crate::ids::{address_of, node_of, peer_of};
+use crate::node::{Circuit, DialFailure, Node};
+
+/// The waits between two look-ups of a peer that is not reached: the first, and the longest.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
+
+/// A node that reaches peers through relays which its registry chooses.
+#[derive(Debug)]
+pub struct Broker {
+    node: Node,
+}
+
+/// A circuit to a peer, and the unit of the relay's capacity that it takes.
+#[derive(Debug)]
+pub struct Session {
+    /// The circuit.
+    pub circuit: Circuit,
+    /// The relay.
+    pub relay: PeerId,
+    /// How many relays were tried before.
+    pub failed: u32,
+    _lease: Lease,
+}
+
+/// Why a peer was not reached in time.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReachError {
+    /// The DHT has no circuit addresses of the peer.
+    #[error("the DHT has no circuit addresses of {0}")]
+    NotFound(PeerId),
+    /// None of its relays is known here and in order.
+    #[error("none of the {0} relays of the peer is eligible here")]
+    NoRelay(usize),
+    /// All of its relays were tried.
+    #[error("the last relay that was tried: {0}")]
+    Dial(#[from] DialFailure),
+    /// The peer has no Ed25519 key.
+    #[error("{0} has no Ed25519 key")]
+    NoNodeId(PeerId),
+}
+
+impl Broker {
+    /// A broker on top of a node that learns relays.
+    #[must_use]
+    pub fn new(node: Node) -> Self {
+        Self { node }
+    }
+
+    /// The node.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Reaches a peer through the best of the relays at which it has a reservation. Tries the
+    /// others if that fails, and looks the peer up again, until `limit` has passed.
+    ///
+    /// # Errors
+    ///
+    /// The reason for which the last attempt failed.
+    pub async fn reach(&self, peer: PeerId, limit: Duration) -> Result<Session, ReachError> {
+        let target = node_of(&peer).ok_or(ReachError::NoNodeId(peer))?;
+        let (begun, mut wait) = (Instant::now(), RETRY.0);
+        loop {
+            let relays = self.node.relays_of(peer).await;
+            let error = match self.try_relays(&target, peer, &relays).await {
+                Ok(session) => return Ok(session),
+                Err(error) => error,
+            };
+            if begun.elapsed() + wait > limit {
+                return Err(error);
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY.1);
+        }
+    }
+
+    /// Tries the relays of a peer, best first, each once.
+    async fn try_relays(
+        &self,
+        target: &NodeId,
+        peer: PeerId,
+        relays: &[PeerId],
+    ) -> Result<Session, ReachError> {
+        if relays.is_empty() {
+            return Err(ReachError::NotFound(peer));
+        }
+        let mut candidates: HashSet<NodeId> = relays.iter().filter_map(node_of).collect();
+        self.learn(&candidates);
+        let (mut failed, mut last) = (0, ReachError::NoRelay(relays.len()));
+        while let Some(lease) = self.reserve(target, &candidates) {
+            candidates.remove(&lease.relay().node_id());
+            match self.dial(&lease, peer).await {
+                Ok((relay, circuit)) => {
+                    lease.succeeded();
+                    return Ok(Session {
+                        circuit,
+                        relay,
+                        failed,
+                        _lease: lease,
+                    });
+                }
+                Err(failure) => {
+                    report(&lease, &failure);
+                    last = failure.into();
+                    failed += 1;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Asks the DHT for relays that the peer uses and this node does not know.
+    fn learn(&self, relays: &HashSet<NodeId>) {
+        let registry = self.registry();
+        for relay in relays.iter().filter(|relay| !registry.is_relay(relay)) {
+            registry.request_record(relay);
+        }
+    }
+
+    /// The best of the candidates, by the registry.
+    fn reserve(&self, target: &NodeId, candidates: &HashSet<NodeId>) -> Option<Lease> {
+        if candidates.is_empty() {
+            return None;
+        }
+        let relays = self.registry().relays();
+        let others = relays.iter().map(|relay| relay.node_id());
+        let others = others.filter(|relay| !candidates.contains(relay));
+        let options = FindOptions::new().exclude(others);
+        let lease = self.registry().reserve(target, &options).ok()?;
+        // A relay may have been learned since.
+        candidates
+            .contains(&lease.relay().node_id())
+            .then_some(lease)
+    }
+
+    /// Dials the address at which the relay was probed, not one that the peer states.
+    async fn dial(&self, lease: &Lease, peer: PeerId) -> Result<(PeerId, Circuit), DialFailure> {
+        let relay = lease.relay();
+        let node = relay.node_id();
+        let target = peer_of(&node).zip(address_of(&node, relay.endpoint()));
+        let (id, address) = target.ok_or_else(|| DialFailure::Relay("it has no address".into()))?;
+        let circuit = address.with(Protocol::P2pCircuit).with(Protocol::P2p(peer));
+        Ok((id, self.node.dial(circuit, peer).await?))
+    }
+
+    fn registry(&self) -> &Registry {
+        self.node.registry()
+    }
+}
+
+/// Tells the registry of a failure, if it was the relay's.
+fn report(lease: &Lease, failure: &DialFailure) {
+    match failure {
+        DialFailure::Relay(_) => lease.failed(Failure::TimedOut),
+        DialFailure::Refused => lease.failed(Failure::Refused),
+        // The relay answered.
+        DialFailure::NoReservation | DialFailure::Peer => lease.succeeded(),
+        DialFailure::Ended => false,
+    };
+}
