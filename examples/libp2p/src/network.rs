@@ -1,5 +1,6 @@
 //! [`Network`]: a network on 127.0.0.1, for tests and demonstrations.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use libp2p::{Multiaddr, PeerId};
@@ -156,11 +157,32 @@ impl Network {
     ///
     /// [`NetworkError::NoSuchRelay`].
     pub async fn kill(&mut self, relay: PeerId) -> Result<(), NetworkError> {
+        self.take(relay)?.kill().await;
+        Ok(())
+    }
+
+    /// Withdraws a relay from the DHT, and ends it.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::NoSuchRelay`].
+    pub async fn close(&mut self, relay: PeerId) -> Result<(), NetworkError> {
+        self.take(relay)?.close().await;
+        Ok(())
+    }
+
+    fn take(&mut self, relay: PeerId) -> Result<Node, NetworkError> {
         let mut relays = self.relays.iter_mut();
         let found = relays.find(|other| other.peer == relay);
         let node = found.and_then(|relay| relay.node.take());
-        node.ok_or(NetworkError::NoSuchRelay(relay))?.kill().await;
-        Ok(())
+        node.ok_or(NetworkError::NoSuchRelay(relay))
+    }
+
+    /// The address of a relay that runs.
+    #[must_use]
+    pub fn address(&self, relay: PeerId) -> Option<SocketAddr> {
+        let relay = self.relays.iter().find(|other| other.peer == relay)?;
+        relay.node.as_ref()?.listen()
     }
 
     /// Starts a relay again that was killed, with its key and at its address.

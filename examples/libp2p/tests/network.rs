@@ -1,11 +1,14 @@
 //! Networks of nodes on 127.0.0.1, in one process: relays, storage nodes, peers behind NATs and
 //! brokers.
 
+use std::time::Instant;
+
 use futures::future::try_join_all;
-use relay_libp2p::autorelay;
+use relay_libp2p::autorelay::{self, Event, Lost};
 use relay_libp2p::ids::relay_of;
-use relay_libp2p::network::{Network, NetworkError, eventually, reach, until};
+use relay_libp2p::network::{LIMIT, Network, NetworkError, eventually, reach, until};
 use relay_libp2p::node::{Node, RelayConfig};
+use tokio::time::timeout;
 
 type Tested = Result<(), NetworkError>;
 
@@ -134,25 +137,25 @@ async fn a_relay_that_denies_reservations_is_skipped_and_costs_few_attempts() ->
     };
     let denying = network.add_relay(denying).await?;
     // Three are wanted, and two of the three relays accept.
+    let begun = Instant::now();
     let peer = network.start_natted(reservations(3)).await?;
-    until(&peer, "the other relays are used", |status| {
-        status.reservations.len() == 2 && status.failed_attempts > 0
-    })
-    .await?;
-    assert!(!peer.status().borrow().reservations.contains(&denying));
-    let before = peer.status().borrow().failed_attempts;
-    let begun = std::time::Instant::now();
-    until(&peer, "it is asked again", |status| {
-        status.failed_attempts > before + 1
-    })
-    .await?;
-    // It backs off for 1 s, 2 s, 4 s, less a quarter: two more attempts take more than 1.5 s.
-    let attempts = peer.status().borrow().failed_attempts;
-    println!(
-        "{attempts} attempts, the last two within {:.3} s",
-        begun.elapsed().as_secs_f64()
-    );
-    assert!(attempts <= before + 2);
+    let mut events = peer.events();
+    has_all(&peer, 2).await?;
+    let mut attempts = 0;
+    while attempts < 3 {
+        let event = timeout(LIMIT, events.recv())
+            .await
+            .expect("it is asked again");
+        if let Ok(Event::ReservationFailed { relay, reason }) = event {
+            assert!(relay != denying || reason == Lost::Refused, "{reason}");
+            attempts += u32::from(relay == denying);
+        }
+        assert!(!peer.status().borrow().reservations.contains(&denying));
+    }
+    // It backs off for 1 s, then twice as long each time, less a quarter.
+    let elapsed = begun.elapsed().as_secs_f64();
+    println!("{attempts} attempts at the relay that denies, within {elapsed:.3} s");
+    assert!(elapsed > 0.75 * f64::from((1 << (attempts - 1)) - 1));
     Ok(())
 }
 

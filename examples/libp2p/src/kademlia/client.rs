@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use libp2p::kad::RecordKey;
 use relay_registry::dht::{Answer, DhtError, Put, RawKad, ValueSink};
+use thiserror::Error;
 
 use super::{MAX_VALUE_LEN, Progress, Report, Request};
 
@@ -18,8 +19,19 @@ const MAX_IN_FLIGHT: usize = 8;
 /// storage nodes, and each sends one.
 const MAX_WAITING: usize = 64;
 
-/// Passes a request to the task of the swarm. False if it has ended.
-type Send = dyn Fn(Request) -> bool + std::marker::Send + Sync;
+/// Passes a request to the task of the swarm.
+type SendRequest = dyn Fn(Request) -> Result<(), SendError> + Send + Sync;
+
+/// Why a request was not passed to the task of the swarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SendError {
+    /// Too many requests wait there.
+    #[error("too many requests wait")]
+    Full,
+    /// The task has ended.
+    #[error("the node has ended")]
+    Closed,
+}
 
 /// The raw store of [`Kad`](relay_registry::dht::Kad) over libp2p's Kademlia.
 ///
@@ -27,18 +39,17 @@ type Send = dyn Fn(Request) -> bool + std::marker::Send + Sync;
 /// they must not be called on the task of the swarm. Clones are handles to the same node.
 #[derive(Clone)]
 pub struct KademliaClient {
-    send: Arc<Send>,
+    send: Arc<SendRequest>,
     refresh: Duration,
 }
 
 impl KademliaClient {
-    /// A client that passes its requests to `send`, which returns false if the swarm has ended
-    /// or has no room for a request, and does not block.
+    /// A client that passes its requests to `send`, which does not block.
     ///
     /// `refresh` is how often records are written again, so that storage nodes that came later
     /// have them.
     pub fn new(
-        send: impl Fn(Request) -> bool + std::marker::Send + Sync + 'static,
+        send: impl Fn(Request) -> Result<(), SendError> + Send + Sync + 'static,
         refresh: Duration,
     ) -> Self {
         Self {
@@ -63,8 +74,11 @@ impl KademliaClient {
             Err(_) => ControlFlow::Break(()),
         });
         match (self.send)(request(report)) {
-            true => Ok(receiver),
-            false => Err(DhtError::Closed),
+            Ok(()) => Ok(receiver),
+            Err(SendError::Closed) => Err(DhtError::Closed),
+            Err(SendError::Full) => Err(DhtError::Busy {
+                max_in_flight: MAX_IN_FLIGHT,
+            }),
         }
     }
 }

@@ -26,7 +26,7 @@ use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::kad::{self, StoreInserts};
 use libp2p::{PeerId, StreamProtocol};
 
-pub use client::KademliaClient;
+pub use client::{KademliaClient, SendError};
 pub use queries::{Progress, Queries, Report, Request};
 pub use storage::{StorageError, StorageNode};
 

@@ -10,12 +10,12 @@ use relay_registry::dht::{DhtOptions, Kad, ProbeError};
 use relay_registry::{
     AddressPolicy, BuildError, Endpoint, NodeId, RegisterError, RegisterOptions, Registry,
 };
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::task::Command;
 use super::{NodeConfig, RelayConfig};
 use crate::ids::address_of;
-use crate::kademlia::{KademliaClient, Progress, Request, circuits};
+use crate::kademlia::{KademliaClient, Progress, Request, SendError, circuits};
 
 /// How long the registration of this node's own relay lasts. It is renewed in time.
 const OWN_TTL: Duration = Duration::from_secs(600);
@@ -37,14 +37,22 @@ pub(super) fn registry(
     if !config.learns && config.relay.is_none() {
         return builder.build();
     }
-    let requests = commands.clone();
-    let send = move |request| requests.try_send(Command::Query(request)).is_ok();
-    let engine = Kad::new(
-        KademliaClient::new(send, config.timing.refresh),
-        config.network,
-    )
-    .with_shards(config.shards);
+    let raw = client(commands, config.timing.refresh);
+    let engine = Kad::new(raw, config.network).with_shards(config.shards);
     builder.dht(engine, options(config, commands)).build()
+}
+
+/// A raw store that sends its requests to the task of the swarm.
+pub(super) fn client(commands: &mpsc::Sender<Command>, refresh: Duration) -> KademliaClient {
+    let commands = commands.clone();
+    let send = move |request| {
+        let sent = commands.try_send(Command::Query(request));
+        sent.map_err(|error| match error {
+            TrySendError::Full(_) => SendError::Full,
+            TrySendError::Closed(_) => SendError::Closed,
+        })
+    };
+    KademliaClient::new(send, refresh)
 }
 
 fn options(config: &NodeConfig, commands: &mpsc::Sender<Command>) -> DhtOptions {

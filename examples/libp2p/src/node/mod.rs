@@ -17,17 +17,21 @@ use std::time::Duration;
 use libp2p::{Multiaddr, PeerId, TransportError};
 use relay_registry::{BuildError, RegisterError, Registry};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::autorelay;
 use crate::ids::tcp_address;
+use crate::kademlia::KademliaClient;
 pub use circuit::{Circuit, DialFailure};
 pub use config::{NodeConfig, RelayConfig, Timing};
 pub(crate) use task::Command;
 
 /// The maximum number of commands that wait for the swarm.
 const MAX_COMMANDS: usize = 256;
+
+/// The maximum number of events that wait for a slow subscriber, which then misses some.
+const MAX_EVENTS: usize = 256;
 
 /// A running node. Dropping it ends the node at once, as a crash would, and so does
 /// [`kill`](Self::kill). To withdraw its relay from the DHT before, [`close`](Self::close) it.
@@ -36,7 +40,9 @@ pub struct Node {
     peer: PeerId,
     registry: Registry,
     commands: mpsc::Sender<Command>,
+    refresh: Duration,
     status: watch::Receiver<Status>,
+    events: broadcast::Sender<autorelay::Event>,
     task: JoinHandle<()>,
 }
 
@@ -49,10 +55,6 @@ pub struct Status {
     pub external: Vec<Multiaddr>,
     /// The relays at which it has a reservation, the home first.
     pub reservations: Vec<PeerId>,
-    /// The number of attempts to make a reservation that failed.
-    pub failed_attempts: u64,
-    /// The last replacement of a lost reservation.
-    pub last_replacement: Option<Duration>,
     /// The number of storage nodes that have its circuit addresses as they are now. 0 until they are
     /// stored.
     pub published: u32,
@@ -108,12 +110,16 @@ impl Node {
             listening.map_err(|source| StartError::Listen { address, source })?;
         }
         let (sender, status) = watch::channel(Status::default());
-        let task = task::Task::new(swarm, &config, registry.clone(), receiver, sender);
+        let events = broadcast::Sender::new(MAX_EVENTS);
+        let reports = (sender, events.clone());
+        let task = task::Task::new(swarm, &config, registry.clone(), receiver, reports);
         let mut node = Self {
             peer,
             registry,
             commands,
+            refresh: config.timing.refresh,
             status,
+            events,
             task: tokio::spawn(task.run()),
         };
         if let Some(address) = config.listen {
@@ -157,6 +163,12 @@ impl Node {
         self.status.clone()
     }
 
+    /// What happens to its reservations from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<autorelay::Event> {
+        self.events.subscribe()
+    }
+
     /// Dials a peer through a relay, and waits until a ping over the circuit was answered.
     ///
     /// # Errors
@@ -171,6 +183,13 @@ impl Node {
         })
         .await;
         answer.await.unwrap_or(Err(DialFailure::Ended))
+    }
+
+    /// A raw store over this node. Its methods block, so they must not be called on a thread of
+    /// the runtime.
+    #[must_use]
+    pub fn kademlia(&self) -> KademliaClient {
+        directory::client(&self.commands, self.refresh)
     }
 
     /// The relays at which a peer says that it has a reservation, by the DHT.

@@ -11,7 +11,7 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm, identify};
 use relay_registry::{NodeId, Registry};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::circuit::{Circuits, DialFailure, Reply};
@@ -57,6 +57,7 @@ pub(super) struct Task {
     own_relay: Option<NodeId>,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Status>,
+    events: broadcast::Sender<autorelay::Event>,
     storage: Option<StorageNode>,
     queries: Queries,
     probes: Probes,
@@ -86,7 +87,7 @@ impl Task {
         config: &NodeConfig,
         registry: Registry,
         commands: mpsc::Receiver<Command>,
-        status: watch::Sender<Status>,
+        (status, events): (watch::Sender<Status>, broadcast::Sender<autorelay::Event>),
     ) -> Self {
         let kad = &mut swarm.behaviour_mut().kad;
         for address in &config.bootstrap {
@@ -105,6 +106,7 @@ impl Task {
             own_relay: config.relay.as_ref().map(|_| config.key.node_id()),
             commands,
             status,
+            events,
             storage: config
                 .stores_records
                 .then(|| StorageNode::new(config.network, config.shards)),
@@ -228,7 +230,7 @@ impl Task {
                 self.swarm.behaviour_mut().on_ping(&event, &self.registry);
             }
             ProtocolsEvent::Kad(event) => self.on_kad(event),
-            ProtocolsEvent::Autorelay(event) => self.on_autorelay(&event),
+            ProtocolsEvent::Autorelay(event) => self.on_autorelay(event),
             ProtocolsEvent::Relay(_) | ProtocolsEvent::RelayClient(_) => {}
         }
     }
@@ -277,18 +279,14 @@ impl Task {
         }
     }
 
-    fn on_autorelay(&mut self, event: &autorelay::Event) {
+    fn on_autorelay(&mut self, event: autorelay::Event) {
         tracing::debug!(?event, "reservations");
         let reservations = self.swarm.behaviour().autorelay.as_ref();
         let reservations = reservations.map(autorelay::Behaviour::reservations);
-        self.status.send_modify(|status| {
-            status.reservations = reservations.unwrap_or_default();
-            match event {
-                autorelay::Event::ReservationFailed { .. } => status.failed_attempts += 1,
-                autorelay::Event::Replaced { after, .. } => status.last_replacement = Some(*after),
-                _ => {}
-            }
-        });
+        self.status
+            .send_modify(|status| status.reservations = reservations.unwrap_or_default());
+        // It fails if there is no subscriber.
+        let _ = self.events.send(event);
     }
 
     fn on_listening(&mut self, address: Multiaddr) {
