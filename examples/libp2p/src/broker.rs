@@ -5,14 +5,18 @@ use std::time::{Duration, Instant};
 
 use libp2p::PeerId;
 use libp2p::multiaddr::Protocol;
-use relay_registry::{Failure, FindOptions, Lease, NodeId, Registry};
+use relay_registry::{CircuitState, Failure, FindOptions, Lease, NodeId, Registry};
 use thiserror::Error;
 
 use crate::ids::{address_of, node_of, peer_of};
-use crate::node::{Circuit, DialFailure, Node};
+use crate::node::{Circuit, DialFailure, Ended, Node};
 
 /// The waits between two look-ups of a peer that is not reached: the first, and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(400));
+
+/// For how long relays that failed lately are left out, if the peer has no others. It needs that
+/// time to replace such a relay itself.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A node that reaches peers through relays which its registry chooses.
 #[derive(Debug)]
@@ -29,7 +33,17 @@ pub struct Session {
     pub relay: PeerId,
     /// How many relays were tried before.
     pub failed: u32,
-    _lease: Lease,
+    lease: Lease,
+}
+
+impl Session {
+    /// Returns when the circuit has ended. If it ended without a word, then the relay counts as
+    /// failed until it has shown that it is not.
+    pub async fn ended(&mut self) {
+        if self.circuit.ended().await == Ended::Silent {
+            self.lease.failed(Failure::TimedOut);
+        }
+    }
 }
 
 /// Why a peer was not reached in time.
@@ -74,7 +88,8 @@ impl Broker {
         let (begun, mut wait) = (Instant::now(), RETRY.0);
         loop {
             let relays = self.node.relays_of(peer).await;
-            let error = match self.try_relays(&target, peer, &relays).await {
+            let is_patient = begun.elapsed() < PATIENCE.min(limit / 2);
+            let error = match self.try_relays(&target, peer, &relays, is_patient).await {
                 Ok(session) => return Ok(session),
                 Err(error) => error,
             };
@@ -92,12 +107,16 @@ impl Broker {
         target: &NodeId,
         peer: PeerId,
         relays: &[PeerId],
+        is_patient: bool,
     ) -> Result<Session, ReachError> {
         if relays.is_empty() {
             return Err(ReachError::NotFound(peer));
         }
         let mut candidates: HashSet<NodeId> = relays.iter().filter_map(node_of).collect();
         self.learn(&candidates);
+        if is_patient {
+            candidates.retain(|relay| !self.is_failing(relay));
+        }
         let (mut failed, mut last) = (0, ReachError::NoRelay(relays.len()));
         while let Some(lease) = self.reserve(target, &candidates) {
             candidates.remove(&lease.relay().node_id());
@@ -108,7 +127,7 @@ impl Broker {
                         circuit,
                         relay,
                         failed,
-                        _lease: lease,
+                        lease,
                     });
                 }
                 Err(failure) => {
@@ -127,6 +146,11 @@ impl Broker {
         for relay in relays.iter().filter(|relay| !registry.is_relay(relay)) {
             registry.request_record(relay);
         }
+    }
+
+    fn is_failing(&self, relay: &NodeId) -> bool {
+        let relay = self.registry().relay(relay);
+        relay.is_some_and(|relay| relay.circuit() == CircuitState::Open)
     }
 
     /// The best of the candidates, by the registry.

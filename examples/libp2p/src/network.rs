@@ -46,7 +46,7 @@ pub enum NetworkError {
         /// The peer.
         peer: PeerId,
         /// The reason.
-        source: ReachError,
+        source: Box<ReachError>,
     },
     /// Something did not happen in time.
     #[error("it took more than {limit:?}: {what}")]
@@ -249,7 +249,7 @@ impl Network {
         let (dead, wanted) = (session.relay, peer.status().borrow().reservations.len());
         let begun = Instant::now();
         self.kill(dead).await?;
-        within("the circuit ends", session.circuit.closed()).await?;
+        within("the circuit ends", session.ended()).await?;
         let noticed = begun.elapsed();
         let again = async {
             let session = reach(broker, peer.peer()).await?;
@@ -279,7 +279,10 @@ impl Network {
 /// [`NetworkError::Reach`].
 pub async fn reach(broker: &Broker, peer: PeerId) -> Result<Session, NetworkError> {
     let reached = broker.reach(peer, LIMIT).await;
-    reached.map_err(|source| NetworkError::Reach { peer, source })
+    reached.map_err(|source| NetworkError::Reach {
+        peer,
+        source: Box::new(source),
+    })
 }
 
 /// Waits until a peer has a reservation, and the DHT has its addresses as they are.

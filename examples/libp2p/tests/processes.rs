@@ -62,40 +62,80 @@ impl Drop for Process {
     }
 }
 
-#[test]
-fn a_peer_is_reached_again_after_the_process_of_its_relay_was_killed() {
-    let first = Process::start(&["--store"], &[]);
-    let bootstrap = [first.next("listening ")];
-    let _storage: Vec<_> = (0..2)
-        .map(|_| Process::start(&["--store"], &bootstrap))
-        .collect();
-    let mut relays: Vec<_> = (0..3)
-        .map(|_| {
+/// Storage nodes, relays, a peer that has reservations, and a broker that reached it.
+struct Network {
+    relays: Vec<(String, Process)>,
+    broker: Process,
+    /// The relay that the broker uses.
+    used: String,
+    _others: Vec<Process>,
+}
+
+impl Network {
+    fn start(reservations: &str) -> Self {
+        let first = Process::start(&["--store"], &[]);
+        let bootstrap = [first.next("listening ")];
+        let mut others: Vec<_> = (0..2)
+            .map(|_| Process::start(&["--store"], &bootstrap))
+            .collect();
+        let relay = |_| {
             let relay = Process::start(&["--relay"], &bootstrap);
             let address = relay.next("listening ");
-            let peer = address
-                .rsplit('/')
-                .next()
-                .expect("it ends with a peer id")
-                .to_owned();
-            (peer, relay)
-        })
-        .collect();
-    let peer = Process::start(&["--reserve", "1"], &bootstrap);
-    let peer_id = peer.next("peer ");
-    peer.next("published to ");
+            let peer = address.rsplit('/').next().expect("it ends with a peer id");
+            (peer.to_owned(), relay)
+        };
+        let relays = (0..3).map(relay).collect();
+        let peer = Process::start(&["--reserve", reservations], &bootstrap);
+        let id = peer.next("peer ");
+        peer.next("published to ");
+        let broker = Process::start(&["--reach", &id], &bootstrap);
+        let used = relay_of(&broker.next("reached through "));
+        others.extend([first, peer]);
+        Self {
+            relays,
+            broker,
+            used,
+            _others: others,
+        }
+    }
 
-    let broker = Process::start(&["--reach", &peer_id], &bootstrap);
-    let relay_of = |line: String| line.split(' ').next().expect("a peer id").to_owned();
-    let used = relay_of(broker.next("reached through "));
+    fn used_relay(&mut self) -> &mut Process {
+        let mut relays = self.relays.iter_mut();
+        let (_, relay) = relays
+            .find(|(peer, _)| *peer == self.used)
+            .expect("it is one of them");
+        relay
+    }
+
+    /// Waits until the broker has reached the peer through another relay.
+    fn is_reached_again(&self, begun: Instant) {
+        self.broker.next("the circuit through ");
+        let other = relay_of(&self.broker.next("reached through "));
+        println!("reached again after {:.3} s", begun.elapsed().as_secs_f64());
+        assert_ne!(other, self.used);
+    }
+}
+
+/// The first word of a line.
+fn relay_of(line: &str) -> String {
+    line.split(' ').next().expect("a peer id").to_owned()
+}
+
+#[test]
+fn a_peer_is_reached_again_after_the_process_of_its_relay_was_killed() {
+    let mut network = Network::start("1");
     let begun = Instant::now();
-    let (_, relay) = relays
-        .iter_mut()
-        .find(|(peer, _)| *peer == used)
-        .expect("it is one of them");
-    relay.kill();
-    broker.next("the circuit through ");
-    let other = relay_of(broker.next("reached through "));
-    println!("reached again after {:.3} s", begun.elapsed().as_secs_f64());
-    assert_ne!(other, used);
+    network.used_relay().kill();
+    network.is_reached_again(begun);
+}
+
+/// A relay that is stopped closes no connection: only pings show that it is gone.
+#[test]
+fn a_peer_is_reached_again_after_its_relay_was_stopped() {
+    let mut network = Network::start("1");
+    let begun = Instant::now();
+    let relay = network.used_relay().child.id().to_string();
+    let stopped = Command::new("kill").args(["-STOP", &relay]).status();
+    assert!(stopped.expect("the program runs").success());
+    network.is_reached_again(begun);
 }

@@ -32,9 +32,11 @@ pub struct Config {
     pub min_retry: Duration,
     /// The longest wait between two attempts. Default: 2 s.
     pub max_retry: Duration,
-    /// After how many failed pings in a row the connection to a relay is closed, at least 1. See
-    /// [`Behaviour::on_ping`](super::Behaviour::on_ping). Default: 2.
-    pub max_failed_pings: u32,
+    /// After which time without an answered ping the connection to a relay is closed. It has
+    /// no effect until [`Behaviour::on_ping`](super::Behaviour::on_ping) was told of an answer. It
+    /// must be more than the interval and the timeout of pings together. Default: 40 s, for the
+    /// defaults of libp2p's pings.
+    pub max_silence: Duration,
     /// The address of a relay, with its peer id and without `/p2p-circuit`. `None` if the relay
     /// has none that this node can dial. Default: [`address_of`] its main endpoint.
     pub address: fn(&RelayInfo) -> Option<Multiaddr>,
@@ -51,7 +53,7 @@ impl Default for Config {
             review_interval: Duration::from_secs(30),
             min_retry: Duration::from_millis(250),
             max_retry: Duration::from_secs(2),
-            max_failed_pings: 2,
+            max_silence: Duration::from_secs(40),
             address: |relay| address_of(&relay.node_id(), relay.endpoint()),
         }
     }
@@ -95,12 +97,10 @@ impl Config {
             ("reservation_timeout", self.reservation_timeout),
             ("review_interval", self.review_interval),
             ("min_retry", self.min_retry),
+            ("max_silence", self.max_silence),
         ];
         if let Some((name, _)) = times.iter().find(|(_, time)| time.is_zero()) {
             return Err(ConfigError::Zero(name));
-        }
-        if self.max_failed_pings == 0 {
-            return Err(ConfigError::Zero("max_failed_pings"));
         }
         if self.min_retry > self.max_retry {
             return Err(ConfigError::RetryOrder {

@@ -100,17 +100,25 @@ impl Behaviour {
         self.reservations.held()
     }
 
-    /// Passes on an event of [`ping::Behaviour`]: the round trip is recorded in the registry,
-    /// and after [`max_failed_pings`](Config::max_failed_pings) in a row the connection to a
-    /// relay is closed, which replaces the reservation.
+    /// Passes on an event of [`ping::Behaviour`]: the round trip is recorded in the registry. A
+    /// relay that answers none for [`max_silence`](Config::max_silence) is disconnected, which
+    /// replaces the reservation, unless it does not speak the ping protocol.
     ///
     /// Without pings, a relay that vanishes without closing its connections (power loss, a
-    /// broken network) is noticed only when the reservation is renewed.
+    /// broken network) is noticed only when the reservation is renewed. Failures that the event
+    /// reports do not count: libp2p does not report the first one, and the next one only some 10 s
+    /// later.
     pub fn on_ping(&mut self, event: &ping::Event) {
-        if let (Ok(rtt), Some(node)) = (&event.result, node_of(&event.peer)) {
-            self.reservations.registry().record_rtt(&node, *rtt);
+        match &event.result {
+            Ok(rtt) => {
+                if let Some(node) = node_of(&event.peer) {
+                    self.reservations.registry().record_rtt(&node, *rtt);
+                }
+                self.reservations.on_answer(&event.peer, Instant::now());
+            }
+            Err(ping::Failure::Unsupported) => self.reservations.on_no_pings(&event.peer),
+            Err(_) => {}
         }
-        self.reservations.on_ping(&event.peer, event.result.is_ok());
     }
 }
 

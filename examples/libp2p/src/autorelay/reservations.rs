@@ -34,13 +34,14 @@ struct Slot {
     domain: Option<String>,
     listener: ListenerId,
     phase: Phase,
-    failed_pings: u32,
+    /// The last answer to a ping, or the acceptance. `None` if no answers are expected.
+    answered: Option<Instant>,
 }
 
 #[derive(Debug)]
 enum Phase {
     /// Asked for. The lease tells the registry which attempt succeeded or failed.
-    Pending { since: Instant, lease: Lease },
+    Pending { since: Instant, lease: Box<Lease> },
     /// Accepted. The relay client of libp2p renews it.
     Held,
     /// It took too long, and does not count any more. libp2p 0.57 panics if a listener is
@@ -85,6 +86,8 @@ pub(super) struct Reservations {
     paused_until: Instant,
     next_look: Instant,
     lacks_relays: bool,
+    /// Whether any ping was answered: else the embedder does not pass pings on.
+    are_pings_seen: bool,
     actions: VecDeque<Action>,
 }
 
@@ -100,6 +103,7 @@ impl Reservations {
             paused_until: now,
             next_look: now,
             lacks_relays: false,
+            are_pings_seen: false,
             actions: VecDeque::new(),
         }
     }
@@ -129,17 +133,31 @@ impl Reservations {
 
     /// When [`advance`](Self::advance) must be called, if no event comes before.
     pub(super) fn deadline(&self) -> Instant {
-        let timeout = self.config.reservation_timeout;
-        let pending = self.slots.iter().filter_map(|slot| match slot.phase {
-            Phase::Pending { since, .. } => Some(since + timeout),
+        let ends = self
+            .slots
+            .iter()
+            .filter_map(|slot| self.end_of_patience(slot));
+        ends.fold(self.next_look, Instant::min)
+    }
+
+    /// When a relay has taken too long to accept, or to answer a ping.
+    fn end_of_patience(&self, slot: &Slot) -> Option<Instant> {
+        match slot.phase {
+            Phase::Pending { since, .. } => Some(since + self.config.reservation_timeout),
+            Phase::Held if self.are_pings_seen => Some(slot.answered? + self.config.max_silence),
             _ => None,
-        });
-        pending.fold(self.next_look, Instant::min)
+        }
     }
 
     /// Does what is due at `now`.
     pub(super) fn advance(&mut self, now: Instant) {
-        self.abandon_slow_attempts(now);
+        for at in 0..self.slots.len() {
+            match self.end_of_patience(&self.slots[at]) {
+                Some(end) if end <= now && self.slots[at].is_pending() => self.abandon(at, now),
+                Some(end) if end <= now => self.disconnect(at, now, end),
+                _ => {}
+            }
+        }
         if now >= self.next_look {
             self.look(now);
         }
@@ -151,6 +169,7 @@ impl Reservations {
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.listener == listener) else {
             return;
         };
+        slot.answered = slot.answered.and(Some(now));
         match std::mem::replace(&mut slot.phase, Phase::Held) {
             Phase::Pending { lease, .. } => {
                 lease.succeeded();
@@ -211,20 +230,20 @@ impl Reservations {
         self.look(now);
     }
 
-    /// The result of a ping of a peer. Several failures in a row close the connection, which
-    /// ends the reservation: a relay that vanished without a word closes none itself.
-    pub(super) fn on_ping(&mut self, peer: &PeerId, answered: bool) {
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.relay == *peer) else {
-            return;
-        };
-        if answered {
-            slot.failed_pings = 0;
-            return;
-        }
-        slot.failed_pings += 1;
-        if slot.failed_pings >= self.config.max_failed_pings {
-            slot.failed_pings = 0;
-            self.actions.push_back(Action::Disconnect(*peer));
+    /// A peer answered a ping.
+    pub(super) fn on_answer(&mut self, peer: &PeerId, now: Instant) {
+        self.are_pings_seen = true;
+        self.expect_answers(peer, Some(now));
+    }
+
+    /// A peer does not speak the ping protocol, so its silence means nothing.
+    pub(super) fn on_no_pings(&mut self, peer: &PeerId) {
+        self.expect_answers(peer, None);
+    }
+
+    fn expect_answers(&mut self, peer: &PeerId, since: Option<Instant>) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.relay == *peer) {
+            slot.answered = since;
         }
     }
 
@@ -248,28 +267,33 @@ impl Reservations {
         }
     }
 
-    fn abandon_slow_attempts(&mut self, now: Instant) {
-        let timeout = self.config.reservation_timeout;
-        for at in 0..self.slots.len() {
-            let slot = &mut self.slots[at];
-            let is_slow =
-                matches!(slot.phase, Phase::Pending { since, .. } if now >= since + timeout);
-            if !is_slow {
-                continue;
-            }
-            let relay = slot.relay;
-            if let Phase::Pending { lease, .. } =
-                std::mem::replace(&mut slot.phase, Phase::Abandoned)
-            {
-                lease.failed(Lost::TimedOut.failure());
-            }
-            self.report(Event::ReservationFailed {
-                relay,
-                reason: Lost::TimedOut,
-            });
-            self.count_failure(now);
-            self.next_look = now;
+    /// Stops to wait for a relay that takes too long.
+    fn abandon(&mut self, at: usize, now: Instant) {
+        let slot = &mut self.slots[at];
+        let relay = slot.relay;
+        if let Phase::Pending { lease, .. } = std::mem::replace(&mut slot.phase, Phase::Abandoned) {
+            lease.failed(Lost::TimedOut.failure());
         }
+        self.report(Event::ReservationFailed {
+            relay,
+            reason: Lost::TimedOut,
+        });
+        self.count_failure(now);
+        self.next_look = now;
+    }
+
+    /// Closes the connection to a relay that answers no pings. This ends the reservation: a relay
+    /// that vanished without a word closes no connection itself.
+    fn disconnect(&mut self, at: usize, now: Instant, due: Instant) {
+        let slot = &mut self.slots[at];
+        // If this process was stopped meanwhile, then it has heard of nothing.
+        if now.saturating_duration_since(due) > self.config.max_silence / 4 {
+            slot.answered = Some(now);
+            return;
+        }
+        // Not again until it answers.
+        slot.answered = None;
+        self.actions.push_back(Action::Disconnect(slot.relay));
     }
 
     /// Begins the attempts that are missing. If none is, then reviews the choice.
@@ -363,8 +387,11 @@ impl Reservations {
             relay: peer,
             domain: relay.failure_domain().map(str::to_owned),
             listener: opts.listener_id(),
-            phase: Phase::Pending { since: now, lease },
-            failed_pings: 0,
+            phase: Phase::Pending {
+                since: now,
+                lease: Box::new(lease),
+            },
+            answered: Some(now),
         });
         self.actions.push_back(Action::Listen(opts));
         true

@@ -76,7 +76,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         killed.push(session.relay);
         let begun = Instant::now();
         network.kill(session.relay).await?;
-        session.circuit.closed().await;
+        session.ended().await;
         session = reach(&broker, peer.peer()).await?;
         let (relay, failed) = (session.relay, session.failed);
         println!(

@@ -93,7 +93,7 @@ async fn keep_reaching(broker: &Broker, peer: PeerId) -> Result<(), Box<dyn Erro
             "reached through {relay} after {:?}, round trip {rtt:?}",
             begun.elapsed()
         );
-        session.circuit.closed().await;
+        session.ended().await;
         println!("the circuit through {relay} has ended");
     }
 }

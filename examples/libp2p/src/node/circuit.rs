@@ -20,14 +20,23 @@ pub struct Circuit {
     pub peer: PeerId,
     /// The round trip over the circuit.
     pub rtt: Duration,
-    closed: oneshot::Receiver<()>,
+    ended: oneshot::Receiver<Ended>,
+}
+
+/// How a circuit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The peer, the relay or this node closed it, or one of them died.
+    Closed,
+    /// The peer answered no pings over it: it, or the relay, vanished without a word.
+    Silent,
 }
 
 impl Circuit {
     /// Returns when the connection has ended.
-    pub async fn closed(&mut self) {
+    pub async fn ended(&mut self) -> Ended {
         // The sender is dropped with the connection.
-        let _ = (&mut self.closed).await;
+        (&mut self.ended).await.unwrap_or(Ended::Closed)
     }
 }
 
@@ -100,12 +109,19 @@ fn connect_error(error: &io::Error) -> Option<&ConnectError> {
 #[derive(Debug, Default)]
 pub(super) struct Circuits {
     dialling: HashMap<ConnectionId, Dialling>,
-    /// The senders are dropped when the connection ends.
-    open: HashMap<ConnectionId, oneshot::Sender<()>>,
+    open: HashMap<ConnectionId, Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// The ticks since the last answer to a ping. Ticks, not time: if this process was stopped
+    /// meanwhile, then it has heard of nothing.
+    silent_ticks: u32,
+    end: oneshot::Sender<Ended>,
 }
 
 /// How long a ping over a new circuit may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 struct Dialling {
@@ -129,15 +145,19 @@ impl Circuits {
 
     /// The peer answered a ping over this connection.
     pub(super) fn on_answer(&mut self, id: ConnectionId, rtt: Duration) {
+        if let Some(open) = self.open.get_mut(&id) {
+            open.silent_ticks = 0;
+        }
         if let Some(dialling) = self.dialling.remove(&id) {
-            let (open, closed) = oneshot::channel();
+            let (end, ended) = oneshot::channel();
             let peer = dialling.peer;
             if dialling
                 .reply
-                .send(Ok(Circuit { peer, rtt, closed }))
+                .send(Ok(Circuit { peer, rtt, ended }))
                 .is_ok()
             {
-                self.open.insert(id, open);
+                let silent_ticks = 0;
+                self.open.insert(id, Open { silent_ticks, end });
             }
         }
     }
@@ -153,19 +173,28 @@ impl Circuits {
         self.on_failed(id, DialFailure::Peer);
     }
 
-    /// Gives up circuits that took too long. Returns their connections.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<ConnectionId> {
+    /// Gives up circuits that took too long, or were silent for so many calls. Returns their
+    /// connections.
+    pub(super) fn tick(&mut self, now: Instant, max_silent_ticks: u32) -> Vec<ConnectionId> {
         let slow = self
             .dialling
             .iter()
             .filter(|(_, dialling)| dialling.deadline <= now);
-        let slow: Vec<_> = slow.map(|(id, _)| *id).collect();
-        for id in &slow {
+        let mut given_up: Vec<_> = slow.map(|(id, _)| *id).collect();
+        for id in &given_up {
             self.on_failed(
                 *id,
                 DialFailure::Relay("it did not answer in time".to_owned()),
             );
         }
-        slow
+        let is_silent = |_: &ConnectionId, open: &mut Open| {
+            open.silent_ticks += 1;
+            open.silent_ticks > max_silent_ticks
+        };
+        for (id, open) in self.open.extract_if(is_silent) {
+            let _ = open.end.send(Ended::Silent);
+            given_up.push(id);
+        }
+        given_up
     }
 }

@@ -57,8 +57,11 @@ pub struct Timing {
     pub refresh: Duration,
     /// The longest time for a request to the DHT. Default: 5 s.
     pub request: Duration,
-    /// How often a connection is pinged. Default: 2 s.
+    /// How often a connection is pinged. Default: 1 s.
     pub ping: Duration,
+    /// After which time without an answer to a ping a relay, or a circuit, counts as dead. It
+    /// replaces [`autorelay::Config::max_silence`]. Default: 4 s.
+    pub max_silence: Duration,
     /// How long a connection that is not used stays open. Default: 10 s.
     pub idle: Duration,
 }
@@ -110,7 +113,8 @@ impl Default for Timing {
             probe: secs(10),
             refresh: secs(60),
             request: secs(5),
-            ping: secs(2),
+            ping: secs(1),
+            max_silence: secs(4),
             idle: secs(10),
         }
     }

@@ -6,6 +6,7 @@
 mod circuit;
 mod config;
 mod directory;
+mod keep_alive;
 mod probes;
 mod protocols;
 mod task;
@@ -23,7 +24,7 @@ use tokio::task::JoinHandle;
 use crate::autorelay;
 use crate::ids::tcp_address;
 use crate::kademlia::KademliaClient;
-pub use circuit::{Circuit, DialFailure};
+pub use circuit::{Circuit, DialFailure, Ended};
 pub use config::{NodeConfig, RelayConfig, Timing};
 pub(crate) use task::Command;
 

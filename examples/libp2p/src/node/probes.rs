@@ -74,10 +74,10 @@ impl Probes {
 
     fn finish(&mut self, id: ConnectionId) {
         let done = self.running.get(&id).filter(|probe| probe.is_relay);
-        if let Some(rtt) = done.and_then(|probe| probe.rtt) {
-            if let Some(probe) = self.running.remove(&id) {
-                let _ = probe.reply.try_send(Ok(rtt));
-            }
+        if let Some(rtt) = done.and_then(|probe| probe.rtt)
+            && let Some(probe) = self.running.remove(&id)
+        {
+            let _ = probe.reply.try_send(Ok(rtt));
         }
     }
 

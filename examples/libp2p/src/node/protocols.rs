@@ -10,7 +10,7 @@ use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::{Swarm, SwarmBuilder, identify, noise, ping, relay, tcp, yamux};
 use relay_registry::Registry;
 
-use super::{NodeConfig, RelayConfig, StartError};
+use super::{NodeConfig, RelayConfig, StartError, keep_alive};
 use crate::autorelay;
 use crate::ids::node_of;
 use crate::kademlia::{self, Kademlia};
@@ -30,6 +30,7 @@ pub(super) struct Protocols {
     pub(super) relay: Toggle<relay::Behaviour>,
     pub(super) relay_client: client::Behaviour,
     pub(super) autorelay: Toggle<autorelay::Behaviour>,
+    pub(super) keep_alive: keep_alive::Behaviour,
 }
 
 /// A swarm over TCP, Noise and Yamux, and over relays.
@@ -38,10 +39,11 @@ pub(super) fn swarm(
     config: &NodeConfig,
     registry: &Registry,
 ) -> Result<Swarm<Protocols>, StartError> {
-    let autorelay = config.autorelay.clone();
-    let autorelay = autorelay
-        .map(|autorelay| autorelay::Behaviour::new(registry.clone(), autorelay))
-        .transpose()?;
+    let autorelay = config.autorelay.clone().map(|mut autorelay| {
+        autorelay.max_silence = config.timing.max_silence;
+        autorelay::Behaviour::new(registry.clone(), autorelay)
+    });
+    let autorelay = autorelay.transpose()?;
     let tcp = tcp::Config::new().nodelay(true);
     let idle = config.timing.idle;
     let transport = |error: &dyn std::error::Error| StartError::Transport(error.to_string());
@@ -88,6 +90,7 @@ fn protocols(
         relay: relay.into(),
         relay_client,
         autorelay: autorelay.into(),
+        keep_alive: keep_alive::Behaviour,
     }
 }
 

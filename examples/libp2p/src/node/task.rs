@@ -9,7 +9,7 @@ use libp2p::kad::{self, InboundRequest};
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
-use libp2p::{Multiaddr, PeerId, Swarm, identify};
+use libp2p::{Multiaddr, PeerId, Swarm, identify, ping};
 use relay_registry::{NodeId, Registry};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -64,6 +64,8 @@ pub(super) struct Task {
     circuits: Circuits,
     publisher: Publisher,
     ticks: Interval,
+    /// After how many ticks without an answer a circuit counts as dead.
+    max_silent_ticks: u32,
 }
 
 /// When the circuit addresses of this node are stored next.
@@ -120,6 +122,7 @@ impl Task {
                 results: mpsc::channel(8),
             },
             ticks,
+            max_silent_ticks: config.timing.max_silence.div_duration_f64(TICK) as u32,
         }
     }
 
@@ -223,16 +226,21 @@ impl Task {
         match event {
             ProtocolsEvent::Identify(event) => self.on_identify(event),
             ProtocolsEvent::Ping(event) => {
-                if let Ok(rtt) = event.result {
-                    self.probes.on_ping(event.connection, rtt);
-                    self.circuits.on_answer(event.connection, rtt);
-                }
-                self.swarm.behaviour_mut().on_ping(&event, &self.registry);
+                self.on_ping(&event);
             }
             ProtocolsEvent::Kad(event) => self.on_kad(event),
             ProtocolsEvent::Autorelay(event) => self.on_autorelay(event),
             ProtocolsEvent::Relay(_) | ProtocolsEvent::RelayClient(_) => {}
+            ProtocolsEvent::KeepAlive(never) => match never {},
         }
+    }
+
+    fn on_ping(&mut self, event: &ping::Event) {
+        if let Ok(rtt) = event.result {
+            self.probes.on_ping(event.connection, rtt);
+            self.circuits.on_answer(event.connection, rtt);
+        }
+        self.swarm.behaviour_mut().on_ping(event, &self.registry);
     }
 
     /// libp2p does not tell Kademlia the addresses that peers state.
@@ -318,7 +326,7 @@ impl Task {
         self.queries
             .expire(&mut self.swarm.behaviour_mut().kad, now);
         self.probes.expire(now);
-        for connection in self.circuits.expire(now) {
+        for connection in self.circuits.tick(now, self.max_silent_ticks) {
             self.swarm.close_connection(connection);
         }
         if let Some(own) = &self.own_relay {

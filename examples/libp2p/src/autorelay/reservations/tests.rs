@@ -340,16 +340,49 @@ fn a_draining_home_is_left_and_a_slightly_nearer_relay_is_no_reason() {
 }
 
 #[test]
-fn a_relay_that_answers_no_pings_is_disconnected_once() {
+fn a_relay_that_stops_to_answer_pings_is_disconnected_once() {
     let mut world = settled(&[10, 20]);
-    world.machine.on_ping(&peer(0), false);
-    world.machine.on_ping(&peer(0), true);
-    world.machine.on_ping(&peer(0), false);
-    world.machine.on_ping(&PeerId::random(), false);
+    let silence = Config::default().max_silence;
+    world.pass(silence * 2);
+    assert!(world.disconnected.is_empty(), "it was never pinged");
+    for _ in 0..3 {
+        for relay in [peer(0), peer(1), PeerId::random()] {
+            world.machine.on_answer(&relay, world.now);
+        }
+        world.pass(silence / 2);
+    }
+    assert!(world.disconnected.is_empty());
+    world.pass(silence * 2);
+    world.disconnected.sort_unstable();
+    let mut both = [peer(0), peer(1)];
+    both.sort_unstable();
+    assert_eq!(world.disconnected, both);
+}
+
+#[test]
+fn a_relay_that_never_answered_a_ping_is_disconnected_if_others_did() {
+    let mut world = settled(&[10, 20]);
+    world.machine.on_answer(&PeerId::random(), world.now);
+    world.machine.on_no_pings(&peer(1));
+    world.pass(Config::default().max_silence * 2);
+    assert_eq!(
+        world.disconnected,
+        [peer(0)],
+        "the other one speaks no pings"
+    );
+}
+
+#[test]
+fn a_process_that_was_stopped_blames_no_relay() {
+    let mut world = settled(&[10, 20]);
+    let silence = Config::default().max_silence;
+    world.machine.on_answer(&peer(0), world.now);
+    world.machine.on_no_pings(&peer(1));
+    world.now += silence * 3;
+    world.machine.advance(world.now);
     world.take_actions();
     assert!(world.disconnected.is_empty());
-    world.machine.on_ping(&peer(0), false);
-    world.take_actions();
+    world.pass(silence * 2);
     assert_eq!(world.disconnected, [peer(0)]);
 }
 
