@@ -905,6 +905,39 @@ MUTANTS = [
     ("join confirmed by an old version", "src/dht/engine/mainline/shard.rs",
      "let read = if anywhere { &self.merged } else { &self.newest };", "let read = &self.merged;",
      "lib::dht::engine::mainline::shard::tests::an_entry_is_confirmed_by_the_newest_version_only"),
+    ("last byte of a sequence is not compared", "src/dht/engine/redis/scripts/common.lua",
+     "for at = 1, 8 do", "for at = 1, 7 do",
+     "dht_engines::redis::data::sequences_of_63_bits_are_told_apart"),
+    ("bytes that no relay signed keep a record out", "src/dht/engine/redis/scripts/put.lua",
+     " and stored ~= worthless then", " then",
+     "dht_engines::redis::data::garbage_under_the_key_of_a_record_is_replaced"),
+    ("late join undoes a leave", "src/dht/engine/redis/scripts/join.lua",
+     "if is_superseded(KEYS[2], ARGV[2]) then", "if false then",
+     "dht_engines::redis::outages::a_join_that_arrives_late_does_not_undo_a_leave"),
+    ("members are listed after their end", "src/dht/engine/redis/scripts/members.lua",
+     "ends_at and ends_at > now", "ends_at",
+     "dht_engines::redis::data::what_has_ended_is_gone_and_nothing_is_left_of_it"),
+    ("connection is kept after a timeout", "src/dht/engine/redis/pool.rs",
+     "let value = connection.exchange(request, deadline)?;",
+     "let value = match connection.exchange(request, deadline) {\n            Ok(value) => value,\n"
+     "            Err(failure) => {\n                self.idle.lock().push(connection);\n"
+     "                return Err(failure);\n            }\n        };",
+     "dht_engines::redis::outages::a_paused_server_holds_no_call_beyond_its_deadline"),
+    ("connection that was closed is not replaced", "src/dht/engine/redis/pool.rs",
+     "Err(Failure::Closed) => self.forget_idle(),", "Err(Failure::Closed) => return Err(Failure::Closed),",
+     "dht_engines::redis::outages::a_restart_between_two_requests_is_not_noticed"),
+    ("script that the server forgot is not sent again", "src/dht/engine/redis/mod.rs",
+     "if is_unknown_script(error) =>", "if is_unknown_script(error) && false =>",
+     "dht_engines::redis::outages::a_server_that_was_killed_is_unreachable_and_used_again_when_it_is_back"),
+    ("replica proves an absence", "src/dht/engine/redis/connection.rs",
+     'self.is_primary = field(&fields, "role") == Some(b"master");', "self.is_primary = true;",
+     "dht_engines::redis::outages::a_replica_proves_no_absence_and_takes_no_record"),
+    ("each read of a reply has the whole time", "src/dht/engine/redis/stream.rs",
+     "match call(time_left(self.deadline)?) {", "match call(Duration::from_millis(300)) {",
+     "dht_engines::redis::hostile::a_server_that_sends_a_byte_at_a_time_holds_no_call_beyond_its_deadline"),
+    ("reply of any length is read", "src/dht/engine/redis/stream.rs",
+     "self.left -= read;", "",
+     "dht_engines::redis::hostile::a_reply_without_end_is_not_kept"),
     ("join is never checked again", "src/dht/publisher/publish_progress.rs",
      "self.recheck_at = (at < self.refresh_at).then_some(at);", "self.recheck_at = None;",
      "lib::dht::publisher::tests::the_listing_is_rechecked_at_growing_intervals"),
@@ -1199,7 +1232,7 @@ def run(check, seconds=None):
         print(built.stderr.decode())
         return None
     # In a session of its own, so that what cargo has begun ends with it.
-    ran = subprocess.Popen(command + ["--", "--exact", name], cwd=where, env=env,
+    ran = subprocess.Popen(command + ["--", "--include-ignored", "--exact", name], cwd=where, env=env,
                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         printed, _ = ran.communicate(timeout=500)

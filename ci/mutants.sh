@@ -9,6 +9,7 @@
 #   ci/mutants.sh --values [GROUP...]   values, scoring, codec, options; by default all
 source "$(dirname "$0")/common.sh"
 need python3 python3
+need redis-server redis-server
 
 if [[ ${1:-} != --values ]]; then
     exec python3 ci/mutants.py "$@"

@@ -251,9 +251,9 @@
 //! - A thread that stalls *inside* a call, or gets no processor there, holds up the reuse of
 //!   memory. If the relays that are live, those that are gone and remembered, and the records
 //!   that wait for that thread are `2 n + max(n, 1024) + 1024` together, where `n` is
-//!   [`max_relays`](RegistryBuilder::max_relays), new relays are refused as
-//!   [`Backlogged`](RegisterError::Backlogged) until it continues. Look-ups and plain
-//!   renewals are not affected.
+//!   [`max_relays`](RegistryBuilder::max_relays), new relays and operator settings of ids
+//!   without a record are refused as [`Backlogged`](RegisterError::Backlogged) until it
+//!   continues. Look-ups and plain renewals are not affected.
 //! - Ticks are counted up to 2^37: 4 years of the shortest tick, a millisecond, and 400
 //!   of the default tick. After that no registration is accepted.
 //! - Up to 64 [sources](Registry::sync_source) have relays. Their ids are remembered in about 80
@@ -265,8 +265,9 @@
 //!   repeat a simulation, run it in a new thread and seed the generator there.
 //! - Local registrations are not authenticated: the embedder decides who may register.
 //!   Learned records are signed; `dht::threats` says what that defends against.
-//! - Nothing opens a socket, except the engine `dht::Mainline`. Nothing resolves a name,
-//!   except [`Endpoint`]'s `ToSocketAddrs`, which is for peers that dial.
+//! - Nothing opens a socket, except the engines `dht::Mainline` and `dht::Redis`. Nothing
+//!   resolves a name, except these and [`Endpoint`]'s `ToSocketAddrs`, which is for peers that
+//!   dial.
 //!
 //! # Features
 //!
@@ -277,6 +278,7 @@
 //! - `persistence`, on by default: [`Registry::save`], [`RegistryBuilder::restore`] and what
 //!   belongs to them. It needs a codec and a hash, which `dht` needs, too.
 //! - `mainline`: `dht::Mainline`, an engine over BitTorrent's DHT. Implies `dht`.
+//! - `redis`: `dht::Redis`, an engine over a Redis server. Implies `dht`.
 //! - `conformance`, for tests of engines and of what uses them: `dht::conformance`, the
 //!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
 //!   Kademlia store. Implies `dht`.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use relay_registry::Registry;
+use relay_registry::{BanError, OperatorError, Registry};
 
 use crate::ledger::{Account, Ledger};
 use crate::relays::{self, PERMANENT};
@@ -89,6 +89,7 @@ impl<'a> Operator<'a> {
         account.free.clear();
         match self.registry.set_draining(&relays::id(relay), true) {
             Ok(()) => account.draining.enter(self.ledger),
+            Err(OperatorError::Backlogged { .. }) => return self.not_kept(relay),
             Err(error) => self.fault(relay, format_args!("not drained: {error}")),
         }
         self.states[relay as usize].drains = true;
@@ -111,6 +112,7 @@ impl<'a> Operator<'a> {
         let banned = account.forget_failure(|| self.registry.ban(&relays::id(relay), BAN));
         match banned {
             Ok(()) => account.banned.enter(self.ledger),
+            Err(BanError::Backlogged { .. }) => return self.not_kept(relay),
             Err(error) => self.fault(relay, format_args!("not banned: {error}")),
         }
         self.states[relay as usize].bans = true;
@@ -133,8 +135,10 @@ impl<'a> Operator<'a> {
             true => self.rng.u8(1..9),
             false => self.rng.u8(..3),
         };
-        if let Err(error) = self.registry.set_tier(&relays::id(relay), tier) {
-            self.fault(relay, format_args!("tier not set: {error}"));
+        match self.registry.set_tier(&relays::id(relay), tier) {
+            Ok(()) => {}
+            Err(OperatorError::Backlogged { .. }) => return self.not_kept(relay),
+            Err(error) => self.fault(relay, format_args!("tier not set: {error}")),
         }
         self.states[relay as usize].tier = Some(tier);
         self.tally.policies += 1;
@@ -142,8 +146,10 @@ impl<'a> Operator<'a> {
 
     fn set_cost(&mut self, relay: u32) {
         let cost = f64::from(self.rng.u32(1..=100)) / 10.0;
-        if let Err(error) = self.registry.set_cost(&relays::id(relay), cost) {
-            self.fault(relay, format_args!("cost not set: {error}"));
+        match self.registry.set_cost(&relays::id(relay), cost) {
+            Ok(()) => {}
+            Err(OperatorError::Backlogged { .. }) => return self.not_kept(relay),
+            Err(error) => self.fault(relay, format_args!("cost not set: {error}")),
         }
         self.states[relay as usize].cost = Some(cost);
         self.tally.policies += 1;
@@ -158,6 +164,12 @@ impl<'a> Operator<'a> {
         }
         self.states[relay as usize] = OperatorState::default();
         self.tally.lifted += 1;
+        self.may_be_free(relay);
+    }
+
+    /// A thread is stalled, and there was no record for the setting. Nothing has changed.
+    fn not_kept(&mut self, relay: u32) {
+        self.tally.settings_backlogged += 1;
         self.may_be_free(relay);
     }
 

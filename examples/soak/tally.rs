@@ -46,6 +46,7 @@ tally! {
     bans: "bans set or ended",
     policies: "tiers and costs set by the operator",
     lifted: "times that all operator settings of a relay were lifted",
+    settings_backlogged: "operator settings refused while a stalled thread prevented reclamation",
     reports: "loads reported",
     measurements: "round trips recorded",
     failures: "failures reported",

@@ -8,7 +8,7 @@
 //!
 //! An engine carries records between nodes. It implements [`RelayDht`]. [`Memory`] works
 //! within one process, [`Kad`] over any raw Kademlia store, `Mainline` (feature `mainline`)
-//! over BitTorrent's DHT (BEP 5, BEP 44). The [guide](crate::guide::distribution#writing-an-adaptor)
+//! over BitTorrent's DHT (BEP 5, BEP 44), `Redis` (feature `redis`) over a Redis server. The [guide](crate::guide::distribution#writing-an-adaptor)
 //! shows how to write another. The suite in `conformance` (feature `conformance`) tests one.
 //!
 //! A registry that is [built with](crate::RegistryBuilder::dht) an engine publishes the relay
@@ -31,6 +31,8 @@ mod publisher;
 mod record;
 mod reject_reason;
 mod retry;
+#[cfg(all(test, not(relay_loom)))]
+mod simulation;
 mod stats;
 mod wake_flags;
 

@@ -1,5 +1,6 @@
 //! Why a setting of the operator for a relay was not kept.
 
+use super::register::write_backlogged;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -26,6 +27,14 @@ pub enum OperatorError {
     },
     /// There is no memory to keep the operator setting in.
     OutOfMemory,
+    /// The relay is not registered, and each record that could keep the operator setting awaits
+    /// reclamation, because a thread stalls inside a call of the registry, or gets no processor.
+    /// Nothing has changed. Try again shortly.
+    #[non_exhaustive]
+    Backlogged {
+        /// The number of departed relays and replaced announcements that hold memory.
+        awaiting_reclamation: usize,
+    },
 }
 
 impl fmt::Display for OperatorError {
@@ -36,6 +45,9 @@ impl fmt::Display for OperatorError {
             }
             Self::TooMany { max } => too_many(*max, f),
             Self::OutOfMemory => f.write_str("there is no memory to keep the operator setting in"),
+            Self::Backlogged {
+                awaiting_reclamation,
+            } => write_backlogged(f, *awaiting_reclamation),
         }
     }
 }
@@ -62,6 +74,14 @@ pub enum BanError {
     },
     /// The relay is not registered, and there is no memory to keep the ban in.
     OutOfMemory,
+    /// The relay is not registered, and each record that could keep the ban awaits
+    /// reclamation, because a thread stalls inside a call of the registry, or gets no processor.
+    /// Nothing has changed. Try again shortly.
+    #[non_exhaustive]
+    Backlogged {
+        /// The number of departed relays and replaced announcements that hold memory.
+        awaiting_reclamation: usize,
+    },
 }
 
 impl fmt::Display for BanError {
@@ -72,6 +92,9 @@ impl fmt::Display for BanError {
             }
             Self::TooMany { max } => too_many(*max, f),
             Self::OutOfMemory => f.write_str("there is no memory to keep the ban in"),
+            Self::Backlogged {
+                awaiting_reclamation,
+            } => write_backlogged(f, *awaiting_reclamation),
         }
     }
 }

@@ -174,12 +174,7 @@ impl fmt::Display for RegisterError {
             }
             Self::Backlogged {
                 awaiting_reclamation,
-            } => write!(
-                f,
-                "{awaiting_reclamation} departed relays and replaced announcements still hold memory, \
-                 because a thread inside a call has not run for long: it is stalled, or the \
-                 machine is busy; try again shortly"
-            ),
+            } => write_backlogged(f, *awaiting_reclamation),
             Self::InvalidFailureDomain { len } if (1..=MAX_DOMAIN_LEN).contains(len) => {
                 f.write_str("the name of the failure domain has a control character")
             }
@@ -310,6 +305,15 @@ impl fmt::Display for RenewError {
 }
 
 impl Error for RenewError {}
+
+pub(super) fn write_backlogged(f: &mut fmt::Formatter<'_>, awaiting: usize) -> fmt::Result {
+    write!(
+        f,
+        "{awaiting} departed relays and replaced announcements still hold memory, because a thread \
+         inside a call has not run for long: it is stalled, or the machine is busy; try again \
+         shortly"
+    )
+}
 
 #[cfg(test)]
 mod tests {

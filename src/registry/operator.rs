@@ -7,6 +7,7 @@
 use crate::errors::{BanError, OperatorError};
 use crate::limits::{MAX_COST, MAX_PLACEHOLDERS, MIN_COST};
 use crate::registry::inner::Inner;
+use crate::registry::register::MAX_ATTEMPTS;
 use crate::relay::{Cost, NodeId};
 use crate::sync::{epoch, yield_now};
 use crate::table::record::{Circuit, PolicyWord, State};
@@ -18,6 +19,19 @@ use std::time::{Duration, SystemTime};
 enum NotKept {
     TooMany,
     OutOfMemory,
+    Backlogged { awaiting_reclamation: usize },
+}
+
+impl NotKept {
+    /// There is no record for a placeholder, while so many await reclamation.
+    const fn without_room(awaiting_reclamation: usize) -> Self {
+        match awaiting_reclamation {
+            0 => Self::OutOfMemory,
+            _ => Self::Backlogged {
+                awaiting_reclamation,
+            },
+        }
+    }
 }
 
 impl From<NotKept> for OperatorError {
@@ -27,6 +41,11 @@ impl From<NotKept> for OperatorError {
                 max: MAX_PLACEHOLDERS,
             },
             NotKept::OutOfMemory => Self::OutOfMemory,
+            NotKept::Backlogged {
+                awaiting_reclamation,
+            } => Self::Backlogged {
+                awaiting_reclamation,
+            },
         }
     }
 }
@@ -38,6 +57,11 @@ impl From<NotKept> for BanError {
                 max: MAX_PLACEHOLDERS,
             },
             NotKept::OutOfMemory => Self::OutOfMemory,
+            NotKept::Backlogged {
+                awaiting_reclamation,
+            } => Self::Backlogged {
+                awaiting_reclamation,
+            },
         }
     }
 }
@@ -188,6 +212,7 @@ impl Inner {
         let table = &self.relays.table;
         let hash = table.hash(relay);
         let mut has_forgotten_excess = false;
+        let mut attempts_left = MAX_ATTEMPTS;
         loop {
             match self.relays.update_record(relay, &update) {
                 Some((Err(Exhausted), _)) => return Err(NotKept::OutOfMemory),
@@ -201,7 +226,9 @@ impl Inner {
             }
             let saved = self.relays.reputation.saved(relay);
             let known = begin(saved.unwrap_or(Circuit::CLOSED));
-            match table.create_placeholder((relay, hash), known, &epoch::pin()) {
+            // Nothing is pinned afterwards: a thread that makes room must not be.
+            let created = table.create_placeholder((relay, hash), known, &epoch::pin());
+            match created {
                 Ok(()) => {
                     let publish = |record: &RecordRef<'_>| record.publish_operator_settings();
                     self.relays.update_record(relay, publish);
@@ -214,7 +241,11 @@ impl Inner {
                     self.expiry.forget_excess(&self.relays);
                     has_forgotten_excess = true;
                 }
-                Err(CreateError::Exhausted) => return Err(NotKept::OutOfMemory),
+                Err(CreateError::Exhausted) if attempts_left > 0 => {
+                    self.make_room();
+                    attempts_left -= 1;
+                }
+                Err(CreateError::Exhausted) => return Err(NotKept::without_room(table.backlog())),
             }
         }
     }

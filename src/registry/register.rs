@@ -13,8 +13,8 @@ use crate::table::record::{Announcement, Origin, State};
 use crate::table::{Before, Hash};
 use crate::time::Moment;
 
-/// How often a registration helps to reclaim before it gives up.
-const MAX_ATTEMPTS: usize = 256;
+/// How often a call that needs a record makes room before it gives up.
+pub(super) const MAX_ATTEMPTS: usize = 256;
 
 impl Inner {
     /// Registers a relay, or renews it where the request changes what it announced. The clock was
@@ -103,18 +103,24 @@ impl Inner {
                     });
                 }
                 Err(AttemptError::Exhausted) => {
-                    // A thread that was preempted inside a call holds the epoch
-                    // back: give it a chance to finish.
-                    yield_now();
-                    if relays.table.is_to_forget() {
-                        self.expiry.forget_excess(relays);
-                    }
-                    relays.table.help_reclamation();
+                    self.make_room();
                     attempts_left -= 1;
                 }
             }
             now = time.again(&relays.timeline);
         }
+    }
+
+    /// Makes room for a record. Nothing may be pinned.
+    pub(super) fn make_room(&self) {
+        let relays = &self.relays;
+        // A thread that was preempted inside a call holds the epoch back: give it a chance to
+        // finish.
+        yield_now();
+        if relays.table.is_to_forget() {
+            self.expiry.forget_excess(relays);
+        }
+        relays.table.help_reclamation();
     }
 
     /// Checks what a relay would announce together with what it announced before.

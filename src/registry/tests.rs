@@ -1,9 +1,11 @@
 //! Tests that hold a lock, a pin or a thread inside a registry, and look what else goes on.
 
+use crate::errors::{BanError, OperatorError};
 use crate::registry::{Maintenance, Registry};
 use crate::relay::{NodeId, RegisterOptions, RelayInfo};
 use crate::select::PeerView;
 use crate::sync::epoch;
+use crate::sync::unmodelled::Mutex;
 use crate::table::record::Announcement;
 use crate::time::ManualClock;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -117,6 +119,9 @@ const RELAYS: u32 = 2_000;
 /// The most that one call may give back.
 const PIECE: usize = 64;
 
+/// A thread that is stalled holds up the memory of all registries, of other tests, too.
+static STALLS: Mutex<()> = Mutex::new(());
+
 /// Runs `act` while another thread is stalled in the middle of a call.
 fn beside_a_stalled_thread(act: impl FnOnce()) {
     let (stalls, is_stalled) = channel();
@@ -136,6 +141,7 @@ fn beside_a_stalled_thread(act: impl FnOnce()) {
 /// call for a batch of it.
 #[test]
 fn once_a_stalled_thread_goes_on_no_call_pays_for_more_than_a_piece() {
+    let _alone = STALLS.lock();
     let registry = Registry::builder()
         .max_relays(RELAYS as usize)
         .maintenance(Maintenance::Manual)
@@ -241,4 +247,33 @@ fn draining_that_began_beside_a_failed_restart_is_told_of_the_live_relay() {
 fn manual() -> Registry {
     let builder = Registry::builder().maintenance(Maintenance::Manual);
     builder.clock(ManualClock::new()).build().unwrap()
+}
+
+/// Found by `ci/soak.sh`: the error named the allocator, and nothing was reclaimed first.
+#[test]
+fn an_operator_setting_waits_for_memory_that_a_stalled_thread_holds_up() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let _alone = STALLS.lock();
+    let builder = Registry::builder().max_relays(100);
+    let builder = builder.maintenance(Maintenance::Manual);
+    let registry = builder.clock(ManualClock::new()).build().unwrap();
+    let banned = |n| registry.banned().iter().any(|(relay, _)| *relay == id(n));
+    let mut refused = 0;
+    beside_a_stalled_thread(|| {
+        let ban = |n: &u32| match registry.ban(&id(*n), MINUTE) {
+            Ok(()) => !registry.lift(&id(*n)),
+            Err(error) => {
+                assert!(matches!(error, BanError::Backlogged { .. }), "{error}");
+                true
+            }
+        };
+        refused = (0..10_000_000).find(ban).expect("records run out");
+        let tier = registry.set_tier(&id(refused), 1);
+        assert!(matches!(tier, Err(OperatorError::Backlogged { .. })));
+        assert!(!banned(refused));
+    });
+    registry
+        .ban(&id(refused), MINUTE)
+        .expect("records are reclaimed");
+    assert!(banned(refused));
 }

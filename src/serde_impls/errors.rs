@@ -34,6 +34,7 @@ as_error! {
         TooLong: "too-long",
         TooMany: "too-many",
         OutOfMemory: "out-of-memory",
+        Backlogged: "backlogged",
     }
     LeaseError {
         UnknownRelay: "unknown-relay",
@@ -45,6 +46,7 @@ as_error! {
         InvalidCost: "invalid-cost",
         TooMany: "too-many",
         OutOfMemory: "out-of-memory",
+        Backlogged: "backlogged",
     }
     PeerViewError {
         InvalidRtt: "invalid-rtt",

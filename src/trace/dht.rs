@@ -4,7 +4,7 @@ use super::Issue;
 use super::limiter::Limiter;
 use super::skew::{Direction, Evidence, Skew};
 use super::subscriber::{InSpan, Subscriber};
-use crate::dht::{DhtError, OfferOutcome, RejectReason};
+use crate::dht::{DhtError, OfferOutcome, RejectReason, ShardPath};
 use crate::relay::{Endpoint, NodeId};
 use std::fmt;
 use std::time::Duration;
@@ -160,7 +160,7 @@ impl DhtTrace {
     pub(crate) fn publish_span(
         &self,
         relay: &NodeId,
-        shard: Option<u16>,
+        shard: Option<ShardPath>,
         is_withdrawal: bool,
     ) -> JobSpan<'_> {
         JobSpan(self.subscriber.enter(|| {
@@ -168,7 +168,7 @@ impl DhtTrace {
                 target: "relay_registry::dht",
                 "publish",
                 %relay,
-                shard,
+                shard = shard.map(display),
                 is_withdrawal,
                 outcome = Empty,
                 error = Empty,
@@ -178,13 +178,17 @@ impl DhtTrace {
     }
 
     /// The span of a query for a relay, or of a shard of the directory.
-    pub(crate) fn query_span(&self, relay: Option<&NodeId>, shard: Option<u16>) -> JobSpan<'_> {
+    pub(crate) fn query_span(
+        &self,
+        relay: Option<&NodeId>,
+        shard: Option<ShardPath>,
+    ) -> JobSpan<'_> {
         JobSpan(self.subscriber.enter(|| {
             debug_span!(
                 target: "relay_registry::dht",
                 "query",
                 relay = relay.map(display),
-                shard,
+                shard = shard.map(display),
                 outcome = Empty,
                 error = Empty,
                 panicked = Empty

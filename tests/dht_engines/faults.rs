@@ -370,6 +370,7 @@ fn a_candidate_is_opened_for_its_own_node_and_network_only() {
 fn temporary_errors_are_told_from_permanent_ones() {
     for error in [
         DhtError::Full { max: 1 },
+        DhtError::unavailable("no"),
         DhtError::Timeout,
         DhtError::Unreachable,
         DhtError::Busy { max_in_flight: 1 },

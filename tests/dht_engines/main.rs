@@ -7,4 +7,8 @@ mod conformance;
 mod faults;
 #[cfg(feature = "mainline")]
 mod mainline;
+#[cfg(feature = "mainline")]
+mod many;
+#[cfg(all(feature = "redis", unix))]
+mod redis;
 mod relays;

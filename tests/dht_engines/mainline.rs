@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use crate::relays::{announced, withdrawn};
 
 /// Nodes on loopback that know only each other.
-struct Net {
+pub(crate) struct Net {
     nodes: Vec<Mainline>,
     bootstrap: Vec<String>,
 }
 
 impl Net {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let first = start(Network::default(), &[]);
         let address = first.local_addr(soon()).expect("it listens");
         let bootstrap = vec![address.to_string()];
@@ -34,7 +34,7 @@ impl Net {
         self.nodes.drain(..nodes);
     }
 
-    fn join(&self, network: Network) -> Mainline {
+    pub(crate) fn join(&self, network: Network) -> Mainline {
         start(network, &self.bootstrap)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::probe_queue::QueueKey;
 use super::quotas::Prefix;
 use super::track_record::TrackRecord;
+use crate::dht::engine::ShardPath;
 use crate::dht::record::{Announcement, SignedRecord};
 use crate::relay::NodeId;
 
@@ -42,7 +43,7 @@ pub(super) struct RemoteRelay {
     /// The position in the order of arrival.
     pub(super) arrival: u64,
     /// The shard of the directory that last listed this relay.
-    pub(super) shard: Option<u16>,
+    pub(super) shard: Option<ShardPath>,
 }
 
 /// Which queue a candidate waits in for its next probe.

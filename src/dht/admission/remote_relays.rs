@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::probe_schedule::{ProbeSchedule, Relays};
 use super::quotas::{PerPrefix, Prefix, Quotas};
 use super::remote_relay::{History, Queue, RemoteRelay};
+use crate::dht::engine::ShardPath;
 use crate::dht::record::{Announcement, SignedRecord};
 use crate::relay::{Endpoint, NodeId};
 
@@ -238,7 +239,7 @@ impl RemoteRelays {
     }
 
     /// The relays that `shard` listed before, and that are not in `seen`.
-    pub(super) fn missing(&self, shard: u16, seen: &BTreeSet<NodeId>) -> Vec<NodeId> {
+    pub(super) fn missing(&self, shard: ShardPath, seen: &BTreeSet<NodeId>) -> Vec<NodeId> {
         self.relays
             .iter()
             .filter(|(id, relay)| relay.shard == Some(shard) && !seen.contains(id))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Admission;
 use crate::dht::backend::Now;
+use crate::dht::engine::ShardPath;
 use crate::dht::retry::with_jitter;
 use crate::relay::NodeId;
 
@@ -57,7 +58,7 @@ impl Admission {
     }
 
     /// Notes the shard of the directory that lists a relay; `None` changes nothing.
-    pub(in crate::dht) fn note_shard(&mut self, id: &NodeId, shard: Option<u16>) {
+    pub(in crate::dht) fn note_shard(&mut self, id: &NodeId, shard: Option<ShardPath>) {
         if let Some(relay) = self.remote.get_mut(id) {
             relay.shard = shard.or(relay.shard);
         }
@@ -67,7 +68,7 @@ impl Admission {
     /// listed before and lists no longer.
     pub(in crate::dht) fn shard_read(
         &mut self,
-        shard: u16,
+        shard: ShardPath,
         seen: &BTreeSet<NodeId>,
     ) -> Vec<NodeId> {
         for id in seen {

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::Suite;
 use super::samples::Relay;
-use crate::dht::engine::{Answer, Candidate, CandidateError, Coverage, DhtError, Member, RelayDht};
+use crate::dht::engine::{
+    Answer, Candidate, CandidateError, Coverage, DhtError, Member, RelayDht, ShardPath,
+};
 use crate::dht::record::{MAX_VALUE_LEN, SignedRecord};
 use crate::relay::NodeId;
 use crate::sync::Arc;
@@ -305,7 +307,7 @@ impl Suite {
         }
     }
 
-    fn relay(&self) -> Relay {
+    pub(super) fn relay(&self) -> Relay {
         Relay::new(&self.network)
     }
 
@@ -317,12 +319,7 @@ impl Suite {
     }
 
     fn join(&self, shard: u16, record: &SignedRecord) {
-        self.retry("join", |by| match self.writer.join(shard, record, by) {
-            // Concurrent writers won: try again.
-            Err(DhtError::Conflict) => Err(DhtError::Timeout),
-            result => result,
-        })
-        .expect("a relay joins");
+        self.join_by(&*self.writer, ShardPath::root(shard), record);
     }
 
     /// The distinct records that a read of `node` finds. Each must be a valid record of
@@ -370,18 +367,23 @@ impl Suite {
     }
 
     fn expect_member(&self, shard: u16, node: &NodeId, expected: bool) {
-        let seen = (0..READ_ATTEMPTS).any(|_| self.members(shard).contains(node) == expected);
+        self.expect_member_at(ShardPath::root(shard), node, expected);
+    }
+
+    pub(super) fn expect_member_at(&self, path: ShardPath, node: &NodeId, expected: bool) {
+        let seen = (0..READ_ATTEMPTS).any(|_| self.members_at(path).0.contains(node) == expected);
         assert!(
             seen,
-            "shard {shard}: {node} should{} be listed",
+            "shard {path}: {node} should{} be listed",
             if expected { "" } else { " not" }
         );
     }
 
-    fn members(&self, shard: u16) -> BTreeSet<NodeId> {
+    /// The members of a shard, and whether it has divided.
+    pub(super) fn members_at(&self, path: ShardPath) -> (BTreeSet<NodeId>, bool) {
         let read = self.retry("members", |by| {
             let mut members = BTreeSet::new();
-            let answer = self.reader.members(shard, by, &mut |member| {
+            let answer = self.reader.members_at(path, by, &mut |member| {
                 if let Some(record) = member.record {
                     record
                         .verify(&member.node, &self.network)
@@ -392,7 +394,7 @@ impl Suite {
             })?;
             match answer.coverage() {
                 Coverage::Unreachable => Err(DhtError::Unreachable),
-                _ => Ok(members),
+                _ => Ok((members, answer.is_divided())),
             }
         });
         read.expect("a read of members")

@@ -13,6 +13,7 @@
 //! ```
 
 mod cases;
+mod directory;
 mod samples;
 
 use std::fmt;
@@ -41,6 +42,8 @@ pub struct Suite {
     /// Writes; `reader` is another handle, and reads what was written.
     writer: Arc<dyn RelayDht>,
     reader: Arc<dyn RelayDht>,
+    /// Join at the same moment.
+    racers: Vec<Arc<dyn RelayDht>>,
     network: Network,
     request_timeout: Duration,
 }
@@ -54,16 +57,21 @@ impl fmt::Debug for Suite {
     }
 }
 
+/// How many handles join at the same moment.
+const RACERS: usize = 16;
+
 /// How often a request is tried that fails with a transient error.
 const ATTEMPTS: u32 = 8;
 
 impl Suite {
-    /// A suite over two handles that `make` returns; see [`check`].
+    /// A suite over 18 handles that `make` returns; see [`check`].
     #[must_use]
     pub fn new<D: RelayDht>(make: impl Fn() -> D, network: &Network) -> Self {
+        let handle = || -> Arc<dyn RelayDht> { Arc::new(make()) };
         Self {
-            writer: Arc::new(make()),
-            reader: Arc::new(make()),
+            writer: handle(),
+            reader: handle(),
+            racers: (0..RACERS).map(|_| handle()).collect(),
             network: *network,
             request_timeout: Duration::from_secs(60),
         }
@@ -94,6 +102,8 @@ impl Suite {
         self.calls_return_by_their_deadline();
         self.members_are_listed_until_they_leave();
         self.an_unknown_shard_is_unsupported();
+        self.a_race_of_joins_loses_no_relay_for_long();
+        self.a_divided_shard_sends_relays_on();
         self.concurrent_calls_succeed();
     }
 

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use super::admission::OfferOutcome;
 use super::backend::{Now, RegistryBackend};
-use super::engine::{DhtError, Limits, RelayDht};
+use super::engine::{DhtError, Limits, Put, RelayDht, ShardPath};
 use super::options::{DhtOptions, DhtOptionsError};
 use super::probe::ProbeError;
 use super::publisher::Action;
@@ -453,7 +453,7 @@ impl Shared {
     }
 
     /// Publishes within `timeout`; also whether the engine panicked.
-    fn publish(&self, action: &Action, timeout: Duration) -> (Result<(), DhtError>, bool) {
+    fn publish(&self, action: &Action, timeout: Duration) -> (Result<Put, DhtError>, bool) {
         let deadline = self.options.deadline(timeout);
         let engine = &self.engine;
         let (shard, record) = action.target();
@@ -462,13 +462,14 @@ impl Shared {
             .publish_span(&record.node_id(), shard, record.is_tombstone());
         let outcome = catch_panic(|| match action {
             Action::Put(record) => engine.put(record, deadline),
-            Action::Join(shard, record) => engine.join(*shard, record, deadline),
-            Action::Leave(shard, tombstone) => engine.leave(*shard, tombstone, deadline),
+            Action::Join(path, record) => engine.join_at(*path, record, deadline),
+            Action::Leave(path, tombstone) => engine.leave_at(*path, tombstone, deadline),
+            Action::Divide(path, _) => engine.divide(*path, deadline),
         });
         let panicked = outcome.is_err();
         let outcome = outcome.unwrap_or(Err(DhtError::Closed));
         span.ended(&outcome, panicked);
-        (outcome.map(|_| ()), panicked)
+        (outcome, panicked)
     }
 
     /// Offers a record to the admission. `shard` is the shard of the directory that listed it.
@@ -476,7 +477,7 @@ impl Shared {
     fn offer_record(
         &self,
         record: &SignedRecord,
-        shard: Option<u16>,
+        shard: Option<ShardPath>,
     ) -> Option<Result<OfferOutcome, RejectReason>> {
         let backend = self.backend()?;
         let now = self.now(&*backend)?;

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 
 use super::{Shared, catch_panic};
 use crate::dht::admission::OfferOutcome;
-use crate::dht::discovery::{Query, QueryOutcome};
-use crate::dht::engine::{Answer, Candidate, Coverage, DhtError, Member};
+use crate::dht::discovery::{Query, QueryOutcome, QueryResult};
+use crate::dht::engine::{Answer, Candidate, Coverage, DhtError, Member, ShardPath};
 use crate::dht::reject_reason::RejectReason;
 use crate::relay::NodeId;
 use crate::sync::random_hasher;
@@ -23,7 +23,7 @@ const MAX_VALUES: u32 = 16_384;
 struct Read<'a> {
     shared: &'a Shared,
     /// The shard of the directory, if the query is a sweep.
-    shard: Option<u16>,
+    shard: Option<ShardPath>,
     worthless_left: u32,
     values_left: u32,
     found: bool,
@@ -42,7 +42,7 @@ impl Shared {
         &self,
         query: &Query,
         newer_than: Option<u64>,
-    ) -> (Result<QueryOutcome, DhtError>, bool) {
+    ) -> (Result<QueryResult, DhtError>, bool) {
         let deadline = self.options.deadline(self.options.request_deadline);
         let shard = match *query {
             Query::Sweep(shard) => Some(shard),
@@ -57,7 +57,7 @@ impl Shared {
         let answer = catch_panic(|| match *query {
             Query::Sweep(shard) => {
                 let mut sink = |member: Member<'_>| read.member(&member);
-                self.engine.members(shard, deadline, &mut sink)
+                self.engine.members_at(shard, deadline, &mut sink)
             }
             Query::Lookup {
                 node,
@@ -78,14 +78,18 @@ impl Shared {
         if let (Some(shard), Ok(_)) = (shard, &answer) {
             read.report_shard(shard);
         }
-        let outcome = answer.map(|answer| read.outcome(&answer));
+        let outcome = answer.as_ref().map(|answer| read.outcome(answer));
         span.ended(&outcome, panicked);
-        (outcome, panicked)
+        let result = answer.map(|answer| QueryResult {
+            outcome: read.outcome(&answer),
+            is_divided: answer.is_divided(),
+        });
+        (result, panicked)
     }
 }
 
 impl<'a> Read<'a> {
-    fn new(shared: &'a Shared, shard: Option<u16>) -> Self {
+    fn new(shared: &'a Shared, shard: Option<ShardPath>) -> Self {
         Self {
             shared,
             shard,
@@ -172,7 +176,7 @@ impl<'a> Read<'a> {
     }
 
     /// Reports which relays the shard lists.
-    fn report_shard(&self, shard: u16) {
+    fn report_shard(&self, shard: ShardPath) {
         let shared = self.shared;
         if let Some(now) = shared.backend().and_then(|backend| shared.now(&*backend)) {
             let is_complete = !self.is_over();

@@ -8,8 +8,8 @@ use fastrand::Rng;
 
 use crate::dht::admission::{Admission, OfferOutcome, Prefix};
 use crate::dht::backend::{Now, RegistryBackend};
-use crate::dht::discovery::{Discovery, Query, QueryOutcome};
-use crate::dht::engine::{DhtError, Limits};
+use crate::dht::discovery::{Discovery, Query, QueryOutcome, QueryResult};
+use crate::dht::engine::{DhtError, Limits, Put, ShardPath};
 use crate::dht::options::DhtOptions;
 use crate::dht::probe::ProbeError;
 use crate::dht::publisher::{Action, Publisher};
@@ -50,6 +50,8 @@ pub(super) struct DhtState {
     publisher: Option<Publisher>,
     discovery: Option<Discovery>,
     admission: Option<Admission>,
+    /// How many relays this node wants to know of.
+    wanted_relays: usize,
     breaker: EngineBreaker,
     random: Rng,
     stats: DhtStats,
@@ -73,7 +75,7 @@ impl DhtState {
             Publisher::new(key, options.network, limits, intervals)
         });
         let learns = options.probe.is_some();
-        let discovery = || Discovery::new(limits.shards, options.discovery_intervals());
+        let discovery = || Discovery::new(limits, options.discovery_intervals());
         let mut random = options.seed.map_or_else(Rng::new, Rng::with_seed);
         let admission_random = random.fork();
         let admission = || {
@@ -90,6 +92,7 @@ impl DhtState {
             publisher,
             discovery: learns.then(discovery),
             admission: learns.then(admission),
+            wanted_relays: options.wanted_relays_of(max_relays),
             breaker: EngineBreaker::new(),
             random,
             notes: DhtNotes::default(),
@@ -143,10 +146,13 @@ impl DhtState {
 
     fn next_query(&mut self, now: Now) -> Option<Query> {
         let admission = &mut self.admission;
+        let known = |admission: &Admission| admission.verified() + admission.candidates();
+        let known = admission.as_ref().map_or(0, known);
+        let wanted = self.wanted_relays.saturating_sub(known);
         let requery = || admission.as_mut()?.next_requery(now.at);
         self.discovery
             .as_mut()?
-            .next(now.at, &mut self.random, requery)
+            .next(wanted, now.at, &mut self.random, requery)
     }
 
     /// Only records above this sequence are news.
@@ -173,7 +179,7 @@ impl DhtState {
     pub(super) fn offer_record(
         &mut self,
         record: &SignedRecord,
-        shard: Option<u16>,
+        shard: Option<ShardPath>,
         backend: &dyn RegistryBackend,
         now: Now,
     ) -> Result<OfferOutcome, RejectReason> {
@@ -216,7 +222,7 @@ impl DhtState {
     }
 
     /// Requests a lookup of a relay that a shard lists without its record, if it is not known.
-    pub(super) fn request_member(&mut self, node: NodeId, shard: u16, now: Now) {
+    pub(super) fn request_member(&mut self, node: NodeId, shard: ShardPath, now: Now) {
         if self
             .admission
             .as_ref()
@@ -233,7 +239,7 @@ impl DhtState {
     /// listed before may have withdrawn, so they are looked up.
     pub(super) fn shard_read(
         &mut self,
-        shard: u16,
+        shard: ShardPath,
         seen: &BTreeSet<NodeId>,
         is_complete: bool,
         now: Now,
@@ -252,7 +258,7 @@ impl DhtState {
     pub(super) fn publish_finished(
         &mut self,
         action: &Action,
-        outcome: &Result<(), DhtError>,
+        outcome: &Result<Put, DhtError>,
         panicked: bool,
         now: Now,
     ) {
@@ -268,31 +274,29 @@ impl DhtState {
     pub(super) fn query_finished(
         &mut self,
         query: &Query,
-        outcome: Result<QueryOutcome, DhtError>,
+        result: Result<QueryResult, DhtError>,
         panicked: bool,
         now: Now,
     ) {
+        let outcome = result.as_ref().map(|result| result.outcome);
         let unanswered = (outcome == Ok(QueryOutcome::Failed)).then_some(DhtError::Unreachable);
-        let error = outcome.as_ref().err().or(unanswered.as_ref());
+        let error = outcome.err().or(unanswered.as_ref());
         self.count_engine_outcome(error, panicked, now.at);
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(DhtError::Unsupported { .. }) => QueryOutcome::Unsupported,
-            Err(_) => QueryOutcome::Failed,
+        let mut result = match result {
+            Ok(result) => result,
+            Err(DhtError::Unsupported { .. }) => QueryOutcome::Unsupported.into(),
+            Err(_) => QueryOutcome::Failed.into(),
         };
-        let outcome = match query {
-            Query::Sweep(_) => {
-                self.stats.sweeps += 1;
-                outcome
-            }
+        match query {
+            Query::Sweep(_) => self.stats.sweeps += 1,
             Query::Lookup { node, .. } => {
                 self.stats.fetches += 1;
-                self.lookup_finished(node, outcome, now)
+                result.outcome = self.lookup_finished(node, result.outcome, now);
             }
-        };
+        }
         if let Some(discovery) = &mut self.discovery {
-            discovery.query_finished(query, outcome, now.at, &mut self.random);
-            discovery.complete_lookup(query, outcome, now.at);
+            discovery.query_finished(query, result, now.at, &mut self.random);
+            discovery.complete_lookup(query, result.outcome, now.at);
         }
     }
 
@@ -323,6 +327,11 @@ impl DhtState {
             ) => {
                 self.stats.engine_failures += 1;
                 self.breaker.fail(now, &mut self.random);
+            }
+            // It answers: what does not need the missing resource goes on.
+            Some(DhtError::Unavailable { .. }) => {
+                self.stats.engine_failures += 1;
+                self.breaker.succeed();
             }
             _ => self.breaker.succeed(),
         }
@@ -359,7 +368,10 @@ impl DhtState {
     /// Wakes the current thread whenever a relay is learned.
     /// The withdrawal of this node's relay, and the shards to leave, if it was published. Later
     /// calls return none, and nothing more is published.
-    pub(super) fn final_tombstone(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<u16>)> {
+    pub(super) fn final_tombstone(
+        &mut self,
+        wall: Duration,
+    ) -> Option<(SignedRecord, Vec<ShardPath>)> {
         let mut publisher = self.publisher.take()?;
         let tombstone = publisher.final_tombstone(wall);
         #[cfg(feature = "persistence")]

@@ -27,6 +27,7 @@ pub struct Answer {
     coverage: Coverage,
     asked: u32,
     answered: u32,
+    is_divided: bool,
 }
 
 impl Answer {
@@ -62,7 +63,21 @@ impl Answer {
             },
             asked: asked.max(answered),
             answered,
+            is_divided: false,
         }
+    }
+
+    /// Adds that the shard that was read [has divided](crate::dht::RelayDht::divide).
+    #[must_use]
+    pub const fn with_divided(mut self, is_divided: bool) -> Self {
+        self.is_divided = is_divided;
+        self
+    }
+
+    /// Whether the shard that was read has divided, as some node says. Not verified.
+    #[must_use]
+    pub const fn is_divided(&self) -> bool {
+        self.is_divided
     }
 
     /// The coverage of the read.
@@ -96,6 +111,8 @@ impl Answer {
 pub struct Put {
     asked: u32,
     stored: u32,
+    members: u32,
+    max_members: u32,
 }
 
 impl Put {
@@ -106,7 +123,31 @@ impl Put {
         Self {
             asked: asked.max(stored),
             stored,
+            members: 0,
+            max_members: 0,
         }
+    }
+
+    /// Adds how many members the shard has that was joined, this one included, and how many it
+    /// can have. An engine whose shards do not divide need not.
+    #[must_use]
+    pub fn with_members(mut self, members: usize, max: usize) -> Self {
+        let as_u32 = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        (self.members, self.max_members) = (as_u32(members), as_u32(max));
+        self
+    }
+
+    /// The number of members of the shard that was joined; 0 if the engine does not say.
+    #[must_use]
+    pub const fn members(&self) -> u32 {
+        self.members
+    }
+
+    /// Whether the shard that was joined is sparse: at most a quarter full. If both halves of a
+    /// shard are, then their relays go back to it. False if the engine does not say.
+    #[must_use]
+    pub const fn is_sparse(&self) -> bool {
+        self.members > 0 && self.members <= self.max_members / 4
     }
 
     /// The number of nodes that were asked, as far as the engine knows.

@@ -37,6 +37,12 @@ pub enum DhtError {
         /// The reason that they gave. [`DhtError::rejected`] makes it safe to log.
         reason: Box<str>,
     },
+    /// The storage nodes answered that they cannot serve the request now: they have no
+    /// memory left, still load their data, or are replicas. Try later.
+    Unavailable {
+        /// The reason that they gave. [`DhtError::unavailable`] makes it safe to log.
+        reason: Box<str>,
+    },
     /// The deadline passed. A write may have taken effect, or may still.
     Timeout,
     /// No storage node could be reached. Try later.
@@ -65,12 +71,16 @@ impl DhtError {
     #[must_use]
     pub fn rejected(reason: &str) -> Self {
         Self::Rejected {
-            reason: reason
-                .chars()
-                .take(MAX_REASON)
-                .flat_map(char::escape_debug)
-                .take(MAX_REASON)
-                .collect(),
+            reason: safe_to_log(reason),
+        }
+    }
+
+    /// An [`Unavailable`](Self::Unavailable) with a `reason` from an untrusted node, made
+    /// safe as by [`rejected`](Self::rejected).
+    #[must_use]
+    pub fn unavailable(reason: &str) -> Self {
+        Self::Unavailable {
+            reason: safe_to_log(reason),
         }
     }
 
@@ -78,7 +88,11 @@ impl DhtError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Full { .. } | Self::Timeout | Self::Unreachable | Self::Busy { .. } => true,
+            Self::Full { .. }
+            | Self::Unavailable { .. }
+            | Self::Timeout
+            | Self::Unreachable
+            | Self::Busy { .. } => true,
             Self::Superseded { .. }
             | Self::Conflict
             | Self::TooLarge { .. }
@@ -87,6 +101,17 @@ impl DhtError {
             | Self::Closed => false,
         }
     }
+}
+
+fn safe_to_log(reason: &str) -> Box<str> {
+    let mut safe = String::new();
+    for character in reason.chars().take(MAX_REASON) {
+        match character {
+            '\'' | '"' => safe.push(character),
+            _ => safe.extend(character.escape_debug()),
+        }
+    }
+    safe.chars().take(MAX_REASON).collect()
 }
 
 impl fmt::Display for DhtError {
@@ -104,6 +129,9 @@ impl fmt::Display for DhtError {
             }
             Self::Full { max } => write!(f, "there is no room for more than {max} entries"),
             Self::Rejected { reason } => write!(f, "the storage nodes rejected the request: {reason}"),
+            Self::Unavailable { reason } => {
+                write!(f, "the storage nodes cannot serve the request now: {reason}")
+            }
             Self::Timeout => f.write_str("the deadline passed"),
             Self::Unreachable => f.write_str("no storage node could be reached"),
             Self::Busy { max_in_flight } => {
@@ -126,15 +154,17 @@ mod tests {
 
     #[test]
     fn a_reason_of_a_remote_node_is_cut_and_escaped() {
-        let rejected = DhtError::rejected(&"\u{1b}[31m\n".repeat(1_000));
-        let DhtError::Rejected { reason } = &rejected else {
-            panic!("another error: {rejected:?}");
-        };
-        assert_eq!(reason.chars().count(), MAX_REASON);
-        assert!(!reason.chars().any(char::is_control), "{reason}");
+        let remote = "\u{1b}[31m\n".repeat(1_000);
+        for error in [DhtError::rejected(&remote), DhtError::unavailable(&remote)] {
+            let (DhtError::Rejected { reason } | DhtError::Unavailable { reason }) = &error else {
+                panic!("another error: {error:?}");
+            };
+            assert_eq!(reason.chars().count(), MAX_REASON);
+            assert!(!reason.chars().any(char::is_control), "{reason}");
+        }
         assert_eq!(
-            DhtError::rejected("no room").to_string(),
-            "the storage nodes rejected the request: no room"
+            DhtError::rejected("there's no room").to_string(),
+            "the storage nodes rejected the request: there's no room"
         );
     }
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
+use super::ShardPath;
 use crate::relay::NodeId;
 
 /// The limits that an engine declares.
@@ -25,6 +24,9 @@ pub struct Limits {
     pub refresh: Duration,
     /// The number of shards of the directory; 0 for an engine without a directory.
     pub shards: u16,
+    /// How often a shard of the directory that is full may divide, and its halves again; 0 for
+    /// an engine whose shards do not divide. See [`ShardPath`].
+    pub max_depth: u8,
 }
 
 impl Limits {
@@ -34,7 +36,11 @@ impl Limits {
     /// The maximum number of shards that the registry reads: 1,024.
     pub const MAX_SHARDS: u16 = 1_024;
 
-    /// The limits with these values: see the fields.
+    /// How often shards can divide: 24 times. At 28 relays in a shard, 8 roots would hold 3.7
+    /// billion.
+    pub const MAX_DEPTH: u8 = 24;
+
+    /// The limits with these values, without shards that divide: see the fields.
     #[must_use]
     pub const fn new(
         max_value: usize,
@@ -47,12 +53,22 @@ impl Limits {
             max_in_flight,
             refresh,
             shards,
+            max_depth: 0,
         }
     }
 
+    /// Makes shards that are full divide, up to `max_depth` times: at most
+    /// [`MAX_DEPTH`](Self::MAX_DEPTH). The engine must implement
+    /// [`join_at`](crate::dht::RelayDht::join_at), `leave_at`, `members_at` and `divide`.
+    #[must_use]
+    pub const fn dividing(mut self, max_depth: u8) -> Self {
+        self.max_depth = max_depth;
+        self
+    }
+
     /// The limits, clamped to 1 to [`MAX_IN_FLIGHT`](Self::MAX_IN_FLIGHT) requests, a
-    /// refresh interval of 1 second to 1 day, and at most
-    /// [`MAX_SHARDS`](Self::MAX_SHARDS) shards. `max_value` is not clamped.
+    /// refresh interval of 1 second to 1 day, at most [`MAX_SHARDS`](Self::MAX_SHARDS) shards,
+    /// and a depth of at most [`MAX_DEPTH`](Self::MAX_DEPTH). `max_value` is not clamped.
     #[must_use]
     pub fn clamped(self) -> Self {
         Self {
@@ -62,18 +78,19 @@ impl Limits {
                 .refresh
                 .clamp(Duration::from_secs(1), Duration::from_secs(86_400)),
             shards: self.shards.min(Self::MAX_SHARDS),
+            max_depth: self.max_depth.min(Self::MAX_DEPTH),
         }
     }
 
     /// The shard that `node` joins first: the same on every node with the same
     /// number of shards. `None` if there is no directory.
     ///
-    /// If that shard is full, then the relay may join the next one: readers read
-    /// all shards.
+    /// If that shard is full, then the relay joins a shard that it divided into
+    /// ([`ShardPath::of`]). If shards do not divide, then the relay may join the next one:
+    /// readers read all shards.
     #[must_use]
     pub fn shard_of(&self, node: &NodeId) -> Option<u16> {
-        let digest = Sha256::digest(node.as_bytes());
-        u16::from_be_bytes([digest[0], digest[1]]).checked_rem(self.shards)
+        ShardPath::of(node, self, 0).map(|path| path.shard())
     }
 }
 
@@ -91,6 +108,7 @@ mod tests {
         assert_eq!(low.max_in_flight, 1);
         assert_eq!(low.refresh, Duration::from_secs(1));
         assert_eq!(low.shards, Limits::MAX_SHARDS);
+        assert_eq!(low.dividing(u8::MAX).clamped().max_depth, Limits::MAX_DEPTH);
         let high = Limits::new(900, usize::MAX, Duration::MAX, 8).clamped();
         assert_eq!(high.max_in_flight, Limits::MAX_IN_FLIGHT);
         assert_eq!(high.refresh, Duration::from_secs(86_400));

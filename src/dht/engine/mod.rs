@@ -3,6 +3,7 @@
 mod answer;
 mod error;
 mod limits;
+mod path;
 
 // Not built for the model checker: it does not model the clocks and sockets that
 // engines wait for.
@@ -12,6 +13,8 @@ mod kad;
 mod mainline;
 #[cfg(not(relay_loom))]
 mod memory;
+#[cfg(all(feature = "redis", not(relay_loom)))]
+mod redis;
 #[cfg(not(relay_loom))]
 mod slots;
 
@@ -31,6 +34,9 @@ pub use limits::Limits;
 pub use mainline::{Mainline, MainlineBuilder};
 #[cfg(not(relay_loom))]
 pub use memory::{Memory, MemoryBuilder};
+pub use path::ShardPath;
+#[cfg(all(feature = "redis", not(relay_loom)))]
+pub use redis::{Redis, RedisBuilder, RedisUrlError};
 
 // Test doubles.
 #[cfg(all(any(test, feature = "conformance"), not(relay_loom)))]
@@ -163,6 +169,87 @@ pub trait RelayDht: Send + Sync + 'static {
         let _ = (shard, deadline, sink);
         Err(NO_DIRECTORY)
     }
+
+    /// Adds the relay of `record` to a shard of a directory that divides: as
+    /// [`join`](Self::join), which it calls for a root by default. All other shards are
+    /// [`Unsupported`](DhtError::Unsupported) by default.
+    ///
+    /// A shard that is full [divides](Self::divide), and returns [`Full`](DhtError::Full). So
+    /// does a shard that has divided, also to a relay that it lists, because the relay is to
+    /// move to a child. It need not leave: its old entry ends by itself. But a shard whose mark
+    /// is older than half of its time lets relays in, since those below no longer renew it, and
+    /// so does one at [`Limits::max_depth`], which has no children.
+    ///
+    /// The result says [how many members](Put::with_members) the shard has.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    fn join_at(
+        &self,
+        path: ShardPath,
+        record: &SignedRecord,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        match path.as_root() {
+            Some(shard) => self.join(shard, record, deadline),
+            None => Err(NO_SUCH_SHARD),
+        }
+    }
+
+    /// Removes the relay of `tombstone` from a shard of a directory that divides, also from one
+    /// that has divided: as [`leave`](Self::leave), which it calls for a root by default.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    fn leave_at(
+        &self,
+        path: ShardPath,
+        tombstone: &SignedRecord,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        match path.as_root() {
+            Some(shard) => self.leave(shard, tombstone, deadline),
+            None => Err(NO_SUCH_SHARD),
+        }
+    }
+
+    /// Passes each member of a shard of a directory that divides to `sink`: as
+    /// [`members`](Self::members), which it calls for a root by default. The answer says
+    /// whether the shard [has divided](Answer::is_divided). It may still have members.
+    ///
+    /// # Errors
+    ///
+    /// As [`members`](Self::members).
+    fn members_at(
+        &self,
+        path: ShardPath,
+        deadline: Instant,
+        sink: &mut MemberSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        match path.as_root() {
+            Some(shard) => self.members(shard, deadline, sink),
+            None => Err(NO_SUCH_SHARD),
+        }
+    }
+
+    /// Marks a shard as divided: its relays move to its children when they join again, and
+    /// readers follow. The mark lasts as long as an entry without a refresh: two refresh
+    /// intervals. Relays in the shards below renew it, each now and then, while these are not
+    /// [sparse](Put::is_sparse). If the mark is younger than a quarter of its time, then no write
+    /// is needed.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DhtError`]; [`Unsupported`](DhtError::Unsupported) by default, and if the shard
+    /// can have no children.
+    fn divide(&self, path: ShardPath, deadline: Instant) -> Result<Put, DhtError> {
+        let _ = (path, deadline);
+        Err(DhtError::Unsupported {
+            what: "shards that divide",
+        })
+    }
 }
 
 /// Implements [`RelayDht`] for a pointer to an engine.
@@ -213,6 +300,37 @@ macro_rules! forward {
             ) -> Result<Answer, DhtError> {
                 (**self).members(shard, deadline, sink)
             }
+
+            fn join_at(
+                &self,
+                path: ShardPath,
+                record: &SignedRecord,
+                deadline: Instant,
+            ) -> Result<Put, DhtError> {
+                (**self).join_at(path, record, deadline)
+            }
+
+            fn leave_at(
+                &self,
+                path: ShardPath,
+                tombstone: &SignedRecord,
+                deadline: Instant,
+            ) -> Result<Put, DhtError> {
+                (**self).leave_at(path, tombstone, deadline)
+            }
+
+            fn members_at(
+                &self,
+                path: ShardPath,
+                deadline: Instant,
+                sink: &mut MemberSink<'_>,
+            ) -> Result<Answer, DhtError> {
+                (**self).members_at(path, deadline, sink)
+            }
+
+            fn divide(&self, path: ShardPath, deadline: Instant) -> Result<Put, DhtError> {
+                (**self).divide(path, deadline)
+            }
         }
     };
 }
@@ -222,5 +340,4 @@ forward!(Box);
 
 const NO_DIRECTORY: DhtError = DhtError::Unsupported { what: "directory" };
 
-#[cfg(not(relay_loom))]
 const NO_SUCH_SHARD: DhtError = DhtError::Unsupported { what: "such shard" };

@@ -79,6 +79,12 @@ impl DhtOptions {
                 1 << 20,
             ),
             (
+                "wanted_relays",
+                self.wanted_relays_of(max_relays),
+                1,
+                1 << 20,
+            ),
+            (
                 "max_claimed_capacity",
                 self.max_capacity as usize,
                 1,

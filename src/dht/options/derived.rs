@@ -22,6 +22,11 @@ impl DhtOptions {
             .unwrap_or_else(|| max_relays.clamp(64, 4_096))
     }
 
+    pub(in crate::dht) fn wanted_relays_of(&self, max_relays: usize) -> usize {
+        self.wanted_relays
+            .unwrap_or_else(|| max_relays.clamp(1, 512))
+    }
+
     /// The tier of learned relays.
     pub(crate) fn tier_of_learned(&self) -> u8 {
         self.learned_tier

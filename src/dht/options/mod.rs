@@ -51,6 +51,7 @@ pub struct DhtOptions {
     max_updates_per_minute: u32,
     local_reserve: Option<usize>,
     max_candidates: Option<usize>,
+    wanted_relays: Option<usize>,
     max_capacity: u32,
     learned_tier: u8,
     ttl: Duration,
@@ -90,6 +91,7 @@ impl DhtOptions {
             max_updates_per_minute: 6,
             local_reserve: None,
             max_candidates: None,
+            wanted_relays: None,
             max_capacity: 1_000,
             learned_tier: 1,
             ttl: Duration::from_secs(1_800),
@@ -195,6 +197,16 @@ impl DhtOptions {
         self
     }
 
+    /// How many relays this node wants to know of, candidates included: 1 to 1,048,576.
+    /// A directory that has [divided](super::Limits::max_depth) is read until so many are known,
+    /// at random, and from then on what was read is read again. A directory that has not is read
+    /// whole. A caller that finds no relay makes the node look for more. Default:
+    /// [`max_relays`](crate::RegistryBuilder::max_relays), but at most 512.
+    pub fn wanted_relays(mut self, relays: usize) -> Self {
+        self.wanted_relays = Some(relays);
+        self
+    }
+
     /// The most units of capacity that a learned relay is registered with, if it announces
     /// more: 1 to [`MAX_CAPACITY`](crate::MAX_CAPACITY). Default: 1,000.
     pub fn max_claimed_capacity(mut self, units: u32) -> Self {
@@ -250,8 +262,8 @@ impl DhtOptions {
         self
     }
 
-    /// How often each shard of the directory is read, jittered: above zero, at most a day.
-    /// Default: a minute.
+    /// How often each shard of the directory is read, jittered: above zero, at most a day. Shards
+    /// that have divided are read more seldom. Default: a minute.
     pub fn sweep_interval(mut self, interval: Duration) -> Self {
         self.sweep_interval = interval;
         self
@@ -347,6 +359,7 @@ impl fmt::Debug for DhtOptions {
             .field("max_updates_per_minute", &self.max_updates_per_minute)
             .field("local_reserve", &self.local_reserve)
             .field("max_candidates", &self.max_candidates)
+            .field("wanted_relays", &self.wanted_relays)
             .field("max_claimed_capacity", &self.max_capacity)
             .field("learned_tier", &self.learned_tier)
             .field("record_ttl", &self.ttl)

@@ -14,6 +14,7 @@
 //!                           └────────── refresh, load ─────────────┘
 //! ```
 
+mod placement;
 mod publish_progress;
 
 use std::time::Duration;
@@ -21,13 +22,17 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::backend::{LocalRelay, Now};
-use super::engine::{DhtError, Limits};
+use super::engine::{DhtError, Limits, Put, ShardPath};
 use super::record::{
     Announcement, MAX_SKEW, Network, RelayRecord, SecretKey, SignedRecord, next_sequence,
 };
 use super::retry::{RetryBackoff, with_jitter};
 use crate::sync::Arc;
-use publish_progress::{PublishProgress, Shards};
+pub(super) use placement::Placement;
+use publish_progress::PublishProgress;
+
+#[cfg(all(test, not(relay_loom)))]
+pub(super) use placement::Upkeep;
 
 /// The intervals of publication.
 #[derive(Clone, Copy, Debug)]
@@ -48,16 +53,20 @@ pub(super) struct Intervals {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Put(SignedRecord),
-    Join(u16, SignedRecord),
-    Leave(u16, SignedRecord),
+    Join(ShardPath, SignedRecord),
+    Leave(ShardPath, SignedRecord),
+    /// Renews the mark of a shard above the one that the record was listed in.
+    Divide(ShardPath, SignedRecord),
 }
 
 impl Action {
     /// The shard of the directory, if it concerns one, and the record.
-    pub(super) fn target(&self) -> (Option<u16>, &SignedRecord) {
+    pub(super) fn target(&self) -> (Option<ShardPath>, &SignedRecord) {
         match self {
             Self::Put(record) => (None, record),
-            Self::Join(shard, record) | Self::Leave(shard, record) => (Some(*shard), record),
+            Self::Join(path, record) | Self::Leave(path, record) | Self::Divide(path, record) => {
+                (Some(*path), record)
+            }
         }
     }
 }
@@ -196,7 +205,7 @@ impl Publisher {
     }
 
     fn start_publication(&mut self, now: Now, random: &mut Rng) {
-        let shards = self.current.take().map(PublishProgress::into_shards);
+        let placement = self.current.take().map(PublishProgress::into_placement);
         let own = self.key.node_id();
         let local = self.local.clone();
         let is_open = local.as_ref().is_none_or(|local| local.is_open);
@@ -213,7 +222,8 @@ impl Publisher {
             record,
             now.at,
             now.at.saturating_add(refresh),
-            shards.unwrap_or_else(|| Shards::new(self.limits, &own)),
+            self.intervals.ttl.max(self.limits.refresh * 2),
+            placement.unwrap_or_else(|| Placement::new(self.limits, &own)),
         ));
     }
 
@@ -248,7 +258,7 @@ impl Publisher {
     pub(super) fn action_finished(
         &mut self,
         action: &Action,
-        outcome: &Result<(), DhtError>,
+        outcome: &Result<Put, DhtError>,
         now: Now,
         random: &mut Rng,
     ) {
@@ -258,11 +268,11 @@ impl Publisher {
             return;
         };
         match outcome {
-            Ok(()) => {
+            Ok(put) => {
                 if let Action::Put(record) = action {
                     self.stored = Some(record.clone());
                 }
-                current.succeeded(action, now.at, random);
+                current.succeeded(action, put, now.at, random);
                 self.back_off.reset();
                 return;
             }
@@ -276,7 +286,7 @@ impl Publisher {
             Err(DhtError::Conflict) if !matches!(action, Action::Put(_)) => {}
             Err(DhtError::Conflict) => current.supersede(),
             Err(DhtError::Full { .. })
-                if matches!(action, Action::Join(..)) && current.try_next_shard() =>
+                if matches!(action, Action::Join(..)) && current.move_on(action, now.at) =>
             {
                 return;
             }
@@ -289,12 +299,15 @@ impl Publisher {
 
     /// The tombstone to store and the shards to leave when the registry is dropped, unless
     /// nothing was published.
-    pub(super) fn final_tombstone(&mut self, wall: Duration) -> Option<(SignedRecord, Vec<u16>)> {
+    pub(super) fn final_tombstone(
+        &mut self,
+        wall: Duration,
+    ) -> Option<(SignedRecord, Vec<ShardPath>)> {
         let current = self.current.as_ref()?;
         if current.announcement().is_none() && current.is_done() {
             return None;
         }
-        let shards = current.joined().to_vec();
+        let shards = current.placement().listings().collect();
         let tombstone = self.sign(None, wall)?;
         Some((tombstone, shards))
     }

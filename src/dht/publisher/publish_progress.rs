@@ -7,34 +7,10 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::Action;
-use crate::dht::engine::Limits;
+use super::placement::{Placement, Upkeep};
+use crate::dht::engine::{Put, ShardPath};
 use crate::dht::record::{Announcement, SignedRecord};
 use crate::dht::retry::with_jitter;
-use crate::relay::NodeId;
-
-/// The shards of the directory that list this node, or may.
-#[derive(Clone, Debug)]
-pub(super) struct Shards {
-    count: u16,
-    /// The shard to join; none without a directory.
-    current: Option<u16>,
-    /// The number of full shards that were tried in a row.
-    full: u16,
-    /// The shards that may list this node, also after it left them: a concurrent write of
-    /// another node can restore an entry.
-    joined: Vec<u16>,
-}
-
-impl Shards {
-    pub(super) fn new(limits: Limits, own: &NodeId) -> Self {
-        Self {
-            count: limits.shards,
-            current: limits.shard_of(own),
-            full: 0,
-            joined: Vec::new(),
-        }
-    }
-}
 
 /// One signed record, and the steps of its publication.
 #[derive(Clone, Debug)]
@@ -49,10 +25,10 @@ pub(super) struct PublishProgress {
     /// The number of joins that succeeded.
     rechecks: u32,
     /// The shards that a withdrawal has not left yet.
-    to_leave: Vec<u16>,
+    to_leave: Vec<ShardPath>,
     /// Whether a record with a higher sequence is stored.
     is_superseded: bool,
-    shards: Shards,
+    placement: Placement,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,25 +39,21 @@ enum Step {
 }
 
 impl PublishProgress {
+    /// An entry of the directory ends after `lifetime`.
     pub(super) fn new(
         record: SignedRecord,
         signed_at: Duration,
         refresh_at: Duration,
-        shards: Shards,
+        lifetime: Duration,
+        mut placement: Placement,
     ) -> Self {
-        let mut shards = shards;
-        shards.full = 0;
-        if let (false, Some(current)) = (record.is_tombstone(), shards.current) {
-            // Before the first attempt, because an attempt that fails may have had an effect.
-            if !shards.joined.contains(&current) {
-                shards.joined.push(current);
-            }
-        }
-        let to_leave = if record.is_tombstone() {
-            shards.joined.clone()
+        placement.begin(lifetime, signed_at);
+        let mut to_leave = Vec::new();
+        if record.is_tombstone() {
+            to_leave.extend(placement.listings());
         } else {
-            Vec::new()
-        };
+            placement.attempt(signed_at);
+        }
         Self {
             record,
             signed_at,
@@ -92,7 +64,7 @@ impl PublishProgress {
             rechecks: 0,
             to_leave,
             is_superseded: false,
-            shards,
+            placement,
         }
     }
 
@@ -121,13 +93,12 @@ impl PublishProgress {
         self.is_superseded
     }
 
-    /// The shards that may list this node.
-    pub(super) fn joined(&self) -> &[u16] {
-        &self.shards.joined
+    pub(super) fn placement(&self) -> &Placement {
+        &self.placement
     }
 
-    pub(super) fn into_shards(self) -> Shards {
-        self.shards
+    pub(super) fn into_placement(self) -> Placement {
+        self.placement
     }
 
     pub(super) fn next(&self, now: Duration) -> Option<Action> {
@@ -137,23 +108,32 @@ impl PublishProgress {
         if self.put == Step::Pending {
             return Some(Action::Put(self.record.clone()));
         }
-        let recheck = || self.shards.current.filter(|_| self.is_recheck_due(now));
-        let shard = self.pending_shard().or_else(recheck)?;
-        Some(if self.record.is_tombstone() {
-            Action::Leave(shard, self.record.clone())
-        } else {
-            Action::Join(shard, self.record.clone())
-        })
+        let record = self.record.clone();
+        if let Some(path) = self.pending_shard() {
+            return Some(match record.is_tombstone() {
+                true => Action::Leave(path, record),
+                false => Action::Join(path, record),
+            });
+        }
+        let upkeep = self.placement.upkeep().filter(|_| !record.is_tombstone());
+        match upkeep {
+            Some(Upkeep::Climb(path)) => Some(Action::Join(path, record)),
+            Some(Upkeep::Divide(path)) => Some(Action::Divide(path, record)),
+            None => {
+                let recheck = self.placement.path().filter(|_| self.is_recheck_due(now));
+                recheck.map(|path| Action::Join(path, record))
+            }
+        }
     }
 
     /// The shard to join or leave next.
-    fn pending_shard(&self) -> Option<u16> {
+    fn pending_shard(&self) -> Option<ShardPath> {
         if self.join != Step::Pending {
             None
         } else if self.record.is_tombstone() {
             self.to_leave.first().copied()
         } else {
-            self.shards.current
+            self.placement.path()
         }
     }
 
@@ -172,51 +152,66 @@ impl PublishProgress {
     }
 
     pub(super) fn is_of(&self, action: &Action) -> bool {
-        let (Action::Put(record) | Action::Join(_, record) | Action::Leave(_, record)) = action;
-        *record == self.record
+        *action.target().1 == self.record
     }
 
-    pub(super) fn succeeded(&mut self, action: &Action, now: Duration, random: &mut Rng) {
+    /// Whether the action keeps the directory in shape, and does not concern the present shard.
+    fn is_upkeep(&self, action: &Action) -> bool {
+        let upkeep = self.placement.upkeep();
+        match action {
+            Action::Join(path, _) => upkeep == Some(Upkeep::Climb(*path)),
+            Action::Divide(path, _) => upkeep == Some(Upkeep::Divide(*path)),
+            Action::Put(_) | Action::Leave(..) => false,
+        }
+    }
+
+    pub(super) fn succeeded(
+        &mut self,
+        action: &Action,
+        put: &Put,
+        now: Duration,
+        random: &mut Rng,
+    ) {
+        let is_upkeep = self.is_upkeep(action);
         match action {
             Action::Put(_) => self.put = Step::Done,
+            Action::Join(..) if is_upkeep => self.placement.climbed(put, now, random),
             Action::Join(..) => {
+                let is_refresh = self.rechecks == 0;
+                self.placement.joined(put, is_refresh, now, random);
                 self.join = Step::Done;
                 self.schedule_recheck(now, random);
             }
             Action::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
+            Action::Divide(..) => self.placement.upkeep_ended(),
         }
     }
 
     /// Ends a step of which a retry would fail, too.
     pub(super) fn failed(&mut self, action: &Action) {
+        let is_upkeep = self.is_upkeep(action);
         match action {
             Action::Put(_) => self.put = Step::Failed,
-            Action::Join(..) => {
+            Action::Join(..) if !is_upkeep => {
                 self.join = Step::Failed;
                 self.recheck_at = None;
             }
             Action::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
+            Action::Join(..) | Action::Divide(..) => self.placement.upkeep_ended(),
         }
     }
 
-    /// Goes on to the next shard, because the current one is full. False if all shards were full.
-    pub(super) fn try_next_shard(&mut self) -> bool {
+    /// Goes on to another shard, because this one is full. False if there is none.
+    pub(super) fn move_on(&mut self, action: &Action, now: Duration) -> bool {
+        if self.is_upkeep(action) {
+            self.placement.upkeep_ended();
+            return true;
+        }
         self.join = Step::Pending;
-        let Shards {
-            count,
-            current,
-            full,
-            joined,
-        } = &mut self.shards;
-        *full += 1;
-        let Some(shard) = current.filter(|_| *full < *count) else {
-            *full = 0;
-            return false;
-        };
-        joined.retain(|joined| *joined != shard);
-        let next = if shard + 1 < *count { shard + 1 } else { 0 };
-        *current = Some(next);
-        joined.push(next);
-        true
+        let has_next = self.placement.move_on();
+        if has_next {
+            self.placement.attempt(now);
+        }
+        has_next
     }
 }

@@ -126,9 +126,12 @@ async fn the_page_shows_relays_sessions_and_decisions_as_they_change() {
 
     browser.look("dark", 390).await;
     browser.picture("few-dark-narrow").await;
+    // Beside a scroll bar there is less room, but nothing is wider.
     assert_eq!(
-        browser.get("document.documentElement.scrollWidth").await,
-        390
+        browser
+            .get("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+            .await,
+        true
     );
     browser.look("light", 1280).await;
     browser.picture("few-light").await;

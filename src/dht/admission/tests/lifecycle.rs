@@ -1,6 +1,7 @@
 //! One relay: candidate, verified, removed.
 
 use super::*;
+use crate::dht::engine::ShardPath;
 
 #[test]
 fn no_relay_is_registered_before_a_probe_succeeds() {
@@ -420,7 +421,22 @@ fn relays_that_a_shard_no_longer_lists_are_returned() {
     let mut fixture = Fixture::new(policy());
     (1..=3).for_each(|n| fixture.learn(n));
     let [a, b, c] = [1, 2, 3].map(id);
-    assert_eq!(fixture.admission.shard_read(5, &[a, b].into()), []);
-    assert_eq!(fixture.admission.shard_read(6, &[c].into()), []);
-    assert_eq!(fixture.admission.shard_read(5, &[b].into()), [a]);
+    assert_eq!(
+        fixture
+            .admission
+            .shard_read(ShardPath::root(5), &[a, b].into()),
+        []
+    );
+    assert_eq!(
+        fixture
+            .admission
+            .shard_read(ShardPath::root(6), &[c].into()),
+        []
+    );
+    assert_eq!(
+        fixture
+            .admission
+            .shard_read(ShardPath::root(5), &[b].into()),
+        [a]
+    );
 }

@@ -16,6 +16,10 @@
 //! ```text
 //! 01 | length (2 bytes, big-endian) | record | length | record | ..
 //! ```
+//!
+//! The list of a shard that has divided has a mark as well, in the place of a record: `d0` and the
+//! Unix time in seconds (4 bytes, big-endian) at which it divided, or at which a relay below it
+//! renewed the mark. It is not signed. Of two marks the later one is kept.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -28,6 +32,10 @@ use crate::relay::NodeId;
 pub(super) const VERSION: u8 = 1;
 pub(super) const LENGTH: usize = 2;
 
+/// The first byte of a mark. No record begins with it.
+const DIVIDED: u8 = 0xd0;
+const MARK_LEN: usize = 5;
+
 /// The number of invalid entries after which the rest of a list is ignored. Each
 /// entry may cost the check of a signature.
 pub(super) const MAX_INVALID: usize = 64;
@@ -36,6 +44,8 @@ pub(super) const MAX_INVALID: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct List {
     pub(super) entries: BTreeMap<NodeId, SignedRecord>,
+    /// When the shard divided, in seconds since the Unix epoch.
+    divided_at: Option<u32>,
 }
 
 impl List {
@@ -57,6 +67,10 @@ impl List {
         let mut invalid = 0;
         while let Some((entry, after)) = split_entry(rest) {
             rest = after;
+            if let Some(divided_at) = decode_mark(entry) {
+                self.merge_mark(divided_at, now);
+                continue;
+            }
             let Ok(record) = SignedRecord::decode(entry, network) else {
                 invalid += 1;
                 if invalid > MAX_INVALID {
@@ -68,6 +82,31 @@ impl List {
                 on_update(&record);
             }
         }
+    }
+
+    /// Ignores a mark of the future.
+    fn merge_mark(&mut self, divided_at: u32, now: Duration) {
+        if Duration::from_secs(divided_at.into()) <= now.saturating_add(MAX_SKEW) {
+            self.divided_at = self.divided_at.max(Some(divided_at));
+        }
+    }
+
+    /// Marks the shard as divided at `now`.
+    pub(super) fn divide(&mut self, now: Duration) {
+        let now = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
+        self.divided_at = self.divided_at.max(Some(now));
+    }
+
+    /// Whether the shard was marked as divided less than `age` before `now`.
+    pub(super) fn is_divided_within(&self, age: Duration, now: Duration) -> bool {
+        let divided_at = self.divided_at.map(|at| Duration::from_secs(at.into()));
+        divided_at.is_some_and(|at| now.saturating_sub(at) < age)
+    }
+
+    /// The number of entries, and how many of their mean length fit in `max` bytes.
+    pub(super) fn fill(&self, max: usize) -> (usize, usize) {
+        let entries = self.entries.len();
+        (entries, entries.saturating_mul(max) / self.encoded_len())
     }
 
     /// Inserts `record` unless the entry of its node has the same or a higher rank.
@@ -86,8 +125,30 @@ impl List {
         }
     }
 
-    /// Adds this node's own `record`, which may be a tombstone.
-    pub(super) fn set_own(&mut self, record: &SignedRecord) -> Result<(), DhtError> {
+    /// The encoding of the list with this node's own `record`, which may be a tombstone. If it
+    /// exceeds `max` bytes, then the tombstones of other relays are removed, oldest first. If that
+    /// is not enough, then the list is full: the own record is not added, and there is no
+    /// encoding.
+    pub(super) fn with_own(
+        &mut self,
+        record: &SignedRecord,
+        max: usize,
+    ) -> Result<Option<Vec<u8>>, DhtError> {
+        let before = self.set_own(record)?;
+        let own = record.node_id();
+        while self.encoded_len() > max {
+            let Some(oldest) = self.oldest_tombstone_but(&own) else {
+                self.entries.remove(&own);
+                self.entries.extend(before.map(|before| (own, before)));
+                return Ok(None);
+            };
+            self.entries.remove(&oldest);
+        }
+        Ok(Some(self.bytes()))
+    }
+
+    /// Replaces the own entry, and returns the one before.
+    fn set_own(&mut self, record: &SignedRecord) -> Result<Option<SignedRecord>, DhtError> {
         match self.entries.get(&record.node_id()) {
             Some(entry) if entry.sequence() > record.sequence() => Err(DhtError::Superseded {
                 stored: Some(entry.sequence()),
@@ -95,11 +156,16 @@ impl List {
             Some(entry) if entry.sequence() == record.sequence() && entry != record => {
                 Err(DhtError::Conflict)
             }
-            _ => {
-                self.entries.insert(record.node_id(), record.clone());
-                Ok(())
-            }
+            _ => Ok(self.entries.insert(record.node_id(), record.clone())),
         }
+    }
+
+    fn oldest_tombstone_but(&self, own: &NodeId) -> Option<NodeId> {
+        self.entries
+            .iter()
+            .filter(|(node, record)| *node != own && record.is_tombstone())
+            .min_by_key(|(_, record)| record.record().issued_at())
+            .map(|(node, _)| *node)
     }
 
     /// Whether the entry of the relay is exactly this record.
@@ -107,41 +173,45 @@ impl List {
         self.entries.get(&record.node_id()) == Some(record)
     }
 
-    /// The encoding of the list. If it exceeds `max` bytes, then the tombstones of
-    /// other relays are removed, oldest first; if that is not enough, then the list
-    /// is [`Full`](DhtError::Full).
-    pub(super) fn encode(&mut self, max: usize, own: &NodeId) -> Result<Vec<u8>, DhtError> {
-        while self.encoded_len() > max {
-            let oldest = self
-                .entries
-                .iter()
-                .filter(|(node, record)| *node != own && record.is_tombstone())
-                .min_by_key(|(_, record)| record.record().issued_at())
-                .map(|(node, _)| *node);
-            let Some(oldest) = oldest else {
-                return Err(DhtError::Full {
-                    max: self.entries.len().saturating_sub(1),
-                });
-            };
-            self.entries.remove(&oldest);
+    /// Why a relay was not added.
+    pub(super) fn full(&self) -> DhtError {
+        DhtError::Full {
+            max: self.entries.len(),
         }
-        Ok(self.bytes())
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
-        for record in self.entries.values() {
-            let entry = record.encode();
+        let mut push = |entry: &[u8]| {
             // The cast is lossless: a record has at most 900 bytes.
             bytes.extend_from_slice(&(entry.len() as u16).to_be_bytes());
-            bytes.extend_from_slice(&entry);
+            bytes.extend_from_slice(entry);
+        };
+        if let Some(divided_at) = self.divided_at {
+            push(&encode_mark(divided_at));
         }
+        self.entries
+            .values()
+            .for_each(|record| push(&record.encode()));
         bytes
     }
 
+    /// The length of the encoding, with room for a mark.
     fn encoded_len(&self) -> usize {
         let entry_len = |record: &SignedRecord| LENGTH + record.encode().len();
-        1 + self.entries.values().map(entry_len).sum::<usize>()
+        1 + LENGTH + MARK_LEN + self.entries.values().map(entry_len).sum::<usize>()
+    }
+}
+
+fn encode_mark(divided_at: u32) -> [u8; MARK_LEN] {
+    let [a, b, c, d] = divided_at.to_be_bytes();
+    [DIVIDED, a, b, c, d]
+}
+
+fn decode_mark(entry: &[u8]) -> Option<u32> {
+    match *entry {
+        [DIVIDED, a, b, c, d] => Some(u32::from_be_bytes([a, b, c, d])),
+        _ => None,
     }
 }
 
@@ -291,19 +361,61 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_lasts_and_the_latest_one_is_kept() {
+        let mut early = List::default();
+        early.divide(NOW);
+        let mut late = List::default();
+        late.divide(NOW + TTL);
+        late.set_own(&announcement(1, NOW)).expect("no conflict");
+        assert_eq!(late.bytes().len(), late.encoded_len());
+        let future = NOW + TTL;
+        for lists in [[early.bytes(), late.bytes()], [late.bytes(), early.bytes()]] {
+            let [a, b] = &lists;
+            let read = merged(&[a, b], future);
+            assert!(read.is_divided_within(TTL, NOW + TTL * 2 - Duration::from_secs(1)));
+            assert!(!read.is_divided_within(TTL, NOW + TTL * 2));
+            let before = merged(&[a, b], NOW);
+            assert!(before.is_divided_within(TTL, NOW));
+            assert!(
+                !before.is_divided_within(TTL, NOW + TTL),
+                "a mark of the future counts"
+            );
+        }
+        assert!(!List::default().is_divided_within(Duration::MAX, NOW));
+    }
+
+    #[test]
     fn a_full_list_drops_tombstones_and_no_announcement() {
         let own = announcement(9, NOW);
         let mut list = merged(&[&list_of(&[announcement(1, NOW), tombstone(2, NOW)])], NOW);
-        let len = list.encoded_len();
-        list.set_own(&own).expect("no conflict");
-        let bytes = list.encode(len + 100, &own.node_id()).expect("it fits");
-        assert!(bytes.len() <= len + 100);
+        let max = list.encoded_len() + 100;
+        let bytes = list.with_own(&own, max).expect("no conflict");
+        assert!(bytes.expect("it fits").len() <= max);
         assert!(list.contains(&announcement(1, NOW)) && list.contains(&own));
         assert!(!list.contains(&tombstone(2, NOW)));
 
-        list.set_own(&announcement(3, NOW)).expect("no conflict");
-        let full = list.encode(len + 100, &announcement(3, NOW).node_id());
-        assert_eq!(full, Err(DhtError::Full { max: 2 }));
-        assert!(list.encode(AMPLE, &own.node_id()).is_ok());
+        let third = announcement(3, NOW);
+        assert_eq!(list.with_own(&third, max), Ok(None));
+        assert!(!list.contains(&third) && list.contains(&own));
+        assert_eq!(list.full(), DhtError::Full { max: 2 });
+        assert!(
+            list.with_own(&third, AMPLE)
+                .is_ok_and(|bytes| bytes.is_some())
+        );
+    }
+
+    #[test]
+    fn a_full_list_has_room_for_a_mark() {
+        let mut list = List::default();
+        let max = 2_000;
+        let mut seeds = 1..;
+        while let Some(bytes) = list
+            .with_own(&announcement(seeds.next().expect("a seed"), NOW), max)
+            .expect("no conflict")
+        {
+            assert!(bytes.len() <= max);
+        }
+        list.divide(NOW);
+        assert!(list.bytes().len() <= max);
     }
 }

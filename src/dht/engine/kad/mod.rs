@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::slots::RequestSlots;
 use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
-    RelayDht,
+    RelayDht, ShardPath,
 };
 use crate::dht::record::{MAX_RECORD_LEN, MAX_VALUE_LEN, Network, SignedRecord};
 use crate::relay::NodeId;
@@ -77,7 +77,8 @@ pub trait RawKad: Send + Sync + 'static {
 ///
 /// The keys are those of `macula_relay_registry`: a relay's record is stored under
 /// the SHA-256 of `relay.node.` and its id, the list of relays under the SHA-256 of
-/// `relay.list` (further shards under `relay.list.1` and so on).
+/// `relay.list` (further shards under `relay.list.1` and so on, their halves under
+/// `relay.list.1/0` and `relay.list.1/1`, and so on).
 ///
 /// The store keeps the last write. So the engine reads before it writes, and does
 /// not replace a newer record by an older one.
@@ -114,6 +115,9 @@ const ATTEMPTS: u32 = 6;
 /// there is none after attempt 0.
 const BASE_BACK_OFF: Duration = Duration::from_millis(20);
 
+/// How often a shard may divide. Eight shards hold 65,536 lists each then.
+const MAX_DEPTH: u8 = 16;
+
 /// The maximum length of a list in bytes, even if the store accepts longer values.
 const MAX_LIST_LEN: usize = 1 << 18;
 
@@ -123,7 +127,8 @@ const MAX_LIST_LEN: usize = 1 << 18;
 const MAX_VALUES: usize = 1_024;
 
 impl<K: RawKad> Kad<K> {
-    /// An engine over `raw` for the records of `network`, with 8 shards.
+    /// An engine over `raw` for the records of `network`, with 8 shards, which divide when a
+    /// list is full.
     #[must_use]
     pub fn new(raw: K, network: Network) -> Self {
         let header = MAX_RECORD_LEN - MAX_VALUE_LEN;
@@ -133,6 +138,7 @@ impl<K: RawKad> Kad<K> {
             raw.refresh(),
             8,
         )
+        .dividing(MAX_DEPTH)
         .clamped();
         Self {
             raw,
@@ -158,6 +164,15 @@ impl<K: RawKad> Kad<K> {
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Box::new(clock));
+        self
+    }
+
+    /// Sets how often a shard that is full may divide: at most [`Limits::MAX_DEPTH`] times, 0
+    /// for never. Default: 16. Nodes with another number find each other only in the shards that
+    /// both have.
+    #[must_use]
+    pub fn with_max_depth(mut self, max_depth: u8) -> Self {
+        self.limits = self.limits.dividing(max_depth).clamped();
         self
     }
 
@@ -201,37 +216,57 @@ impl<K: RawKad> Kad<K> {
     /// Writes `record` to the list of a shard until a read finds it there.
     fn update_list(
         &self,
-        shard: u16,
+        path: ShardPath,
         record: &SignedRecord,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        self.check_shard(shard)?;
+        self.check_path(path)?;
         self.check_size(record)?;
         let _list_writer = self.list_writer.acquire(deadline)?;
         let _slot = self.slots.acquire(deadline)?;
-        let key = list_key(shard);
+        let key = list_key(path);
         let mut written = None;
         for attempt in 0..ATTEMPTS {
-            let (list, answered) = self.read_list(key, deadline)?;
-            if list.contains(record) {
-                return Ok(written.unwrap_or_else(|| Put::new(answered, answered)));
+            let (mut list, answered) = self.read_list(key, deadline)?;
+            if !record.is_tombstone() && self.sends_on(path, &list) {
+                return Err(list.full());
             }
-            written = Some(self.write_list(key, list, record, deadline)?);
+            if list.contains(record) {
+                let put = written.unwrap_or_else(|| Put::new(answered, answered));
+                let (members, max) = list.fill(self.max_list_len());
+                return Ok(put.with_members(members, max));
+            }
+            match list.with_own(record, self.max_list_len())? {
+                Some(bytes) => written = Some(self.raw.store(key, &bytes, deadline)?),
+                None if record.is_tombstone() => return Ok(Put::new(answered, answered)),
+                None => return Err(self.divide_full(path, list, deadline)),
+            }
             back_off(attempt, deadline)?;
         }
         Err(DhtError::Conflict)
     }
 
-    fn write_list(
-        &self,
-        key: [u8; 32],
-        mut list: List,
-        record: &SignedRecord,
-        deadline: Instant,
-    ) -> Result<Put, DhtError> {
-        list.set_own(record)?;
-        let bytes = list.encode(self.max_list_len(), &record.node_id())?;
-        self.raw.store(key, &bytes, deadline)
+    /// Marks a full list as divided, if it may divide. Returns why it was not joined.
+    fn divide_full(&self, path: ShardPath, mut list: List, deadline: Instant) -> DhtError {
+        if self.check_divides(path).is_ok() {
+            list.divide(self.now());
+            if let Err(error) = self.raw.store(list_key(path), &list.bytes(), deadline) {
+                return error;
+            }
+        }
+        list.full()
+    }
+
+    /// Whether relays that join are sent on to the children. They are not if those below no
+    /// longer renew the mark.
+    fn sends_on(&self, path: ShardPath, list: &List) -> bool {
+        let is_fresh = list.is_divided_within(self.mark_ttl() / 2, self.now());
+        is_fresh && self.check_divides(path).is_ok()
+    }
+
+    /// How long a mark lasts that is not renewed.
+    fn mark_ttl(&self) -> Duration {
+        self.limits.refresh * 2
     }
 
     /// The merged lists of all nodes that answer, and the number of these nodes.
@@ -288,12 +323,16 @@ impl<K: RawKad> Kad<K> {
         self.raw.max_value().min(MAX_LIST_LEN)
     }
 
-    fn check_shard(&self, shard: u16) -> Result<(), DhtError> {
-        if shard < self.limits.shards {
-            Ok(())
-        } else {
-            Err(NO_SUCH_SHARD)
+    fn check_path(&self, path: ShardPath) -> Result<(), DhtError> {
+        match path.is_within(&self.limits) {
+            true => Ok(()),
+            false => Err(NO_SUCH_SHARD),
         }
+    }
+
+    /// Fails if the shard can have no children.
+    fn check_divides(&self, path: ShardPath) -> Result<(), DhtError> {
+        self.check_path(path.child(false).ok_or(NO_SUCH_SHARD)?)
     }
 
     fn check_size(&self, record: &SignedRecord) -> Result<(), DhtError> {
@@ -333,7 +372,7 @@ impl<K: RawKad> RelayDht for Kad<K> {
     }
 
     fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.update_list(shard, record, deadline)
+        self.join_at(ShardPath::root(shard), record, deadline)
     }
 
     fn leave(
@@ -342,7 +381,7 @@ impl<K: RawKad> RelayDht for Kad<K> {
         tombstone: &SignedRecord,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        self.update_list(shard, tombstone, deadline)
+        self.leave_at(ShardPath::root(shard), tombstone, deadline)
     }
 
     fn members(
@@ -351,10 +390,37 @@ impl<K: RawKad> RelayDht for Kad<K> {
         deadline: Instant,
         sink: &mut MemberSink<'_>,
     ) -> Result<Answer, DhtError> {
-        self.check_shard(shard)?;
+        self.members_at(ShardPath::root(shard), deadline, sink)
+    }
+
+    fn join_at(
+        &self,
+        path: ShardPath,
+        record: &SignedRecord,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        self.update_list(path, record, deadline)
+    }
+
+    fn leave_at(
+        &self,
+        path: ShardPath,
+        tombstone: &SignedRecord,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        self.update_list(path, tombstone, deadline)
+    }
+
+    fn members_at(
+        &self,
+        path: ShardPath,
+        deadline: Instant,
+        sink: &mut MemberSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.check_path(path)?;
         let _slot = self.slots.acquire(deadline)?;
         let mut list = List::default();
-        self.read_lists(list_key(shard), deadline, |bytes| {
+        let answer = self.read_lists(list_key(path), deadline, |bytes| {
             let mut flow = ControlFlow::Continue(());
             list.merge(bytes, &self.network, self.now(), |record| {
                 if flow.is_continue() && !record.is_tombstone() {
@@ -365,7 +431,21 @@ impl<K: RawKad> RelayDht for Kad<K> {
                 }
             });
             flow
-        })
+        })?;
+        Ok(answer.with_divided(list.is_divided_within(self.mark_ttl(), self.now())))
+    }
+
+    fn divide(&self, path: ShardPath, deadline: Instant) -> Result<Put, DhtError> {
+        self.check_divides(path)?;
+        let _list_writer = self.list_writer.acquire(deadline)?;
+        let _slot = self.slots.acquire(deadline)?;
+        let key = list_key(path);
+        let (mut list, answered) = self.read_list(key, deadline)?;
+        if list.is_divided_within(self.mark_ttl() / 4, self.now()) {
+            return Ok(Put::new(answered, answered));
+        }
+        list.divide(self.now());
+        self.raw.store(key, &list.bytes(), deadline)
     }
 }
 
@@ -398,12 +478,12 @@ fn record_key(node: &NodeId) -> [u8; 32] {
     sha256(&[b"relay.node.", node.as_bytes()])
 }
 
-/// The key of the list of a shard: SHA-256 of `relay.list` for the first shard, of
-/// `relay.list.1`, `relay.list.2` and so on for the others.
-fn list_key(shard: u16) -> [u8; 32] {
-    match shard {
-        0 => sha256(&[b"relay.list"]),
-        _ => sha256(&[b"relay.list.", shard.to_string().as_bytes()]),
+/// The key of the list of a shard: SHA-256 of `relay.list` for the first shard, of `relay.list.`
+/// and the shard's path for the others: `relay.list.1`, `relay.list.0/011`.
+fn list_key(path: ShardPath) -> [u8; 32] {
+    match path.as_root() {
+        Some(0) => sha256(&[b"relay.list"]),
+        _ => sha256(&[b"relay.list.", path.to_string().as_bytes()]),
     }
 }
 
@@ -430,8 +510,8 @@ mod tests {
     /// `sha256sum` computed the expected keys.
     #[test]
     fn keys_are_those_of_macula_relay_registry() {
-        assert_eq!(hex(list_key(0)), LIST);
-        assert_eq!(hex(list_key(1)), LIST_1);
+        assert_eq!(hex(list_key(ShardPath::root(0))), LIST);
+        assert_eq!(hex(list_key(ShardPath::root(1))), LIST_1);
         let node = NodeId::from_bytes(b"abc").expect("a short id is an id");
         assert_eq!(hex(record_key(&node)), NODE_ABC);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::list::{LENGTH, List, MAX_INVALID, VERSION, is_valid, rank, split_entry};
 use super::{MAX_LIST_LEN, list_key, record_key};
-use crate::dht::engine::Limits;
+use crate::dht::engine::{Limits, ShardPath};
 use crate::dht::record::{MAX_RECORD_LEN, Network, Parts, RecordError, SignedRecord, record_len};
 use crate::relay::NodeId;
 
@@ -93,7 +93,9 @@ impl KadValidator {
     #[must_use]
     pub fn new(network: Network, shards: u16) -> Self {
         let shards = shards.min(Limits::MAX_SHARDS);
-        let mut list_keys: Box<[_]> = (0..shards).map(list_key).collect();
+        let mut list_keys: Box<[_]> = (0..shards)
+            .map(|shard| list_key(ShardPath::root(shard)))
+            .collect();
         list_keys.sort_unstable();
         Self {
             network,

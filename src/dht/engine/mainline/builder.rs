@@ -9,7 +9,7 @@ use mainline::{Dht, DhtBuilder, SigningKey};
 use sha2::{Digest, Sha256};
 
 use super::block_on::catch_panic;
-use super::{MAX_IN_FLIGHT, Mainline, SHARDS};
+use super::{MAX_DEPTH, MAX_IN_FLIGHT, Mainline, SHARDS};
 use crate::dht::engine::Limits;
 use crate::dht::record::{MAX_VALUE_LEN, Network};
 
@@ -20,6 +20,7 @@ pub struct MainlineBuilder {
     network: Network,
     refresh: Duration,
     directory_key: SigningKey,
+    max_depth: u8,
 }
 
 impl MainlineBuilder {
@@ -30,6 +31,7 @@ impl MainlineBuilder {
             network,
             refresh: Duration::from_secs(3_600),
             directory_key: SigningKey::from_bytes(&Sha256::digest(public_seed).into()),
+            max_depth: MAX_DEPTH,
         }
     }
 
@@ -94,6 +96,14 @@ impl MainlineBuilder {
         self
     }
 
+    /// Sets how often a shard of the directory that is full may divide: at most
+    /// [`Limits::MAX_DEPTH`] times, 0 for never. Nodes with another number find each other only
+    /// in the shards that both have. Default: 16.
+    pub fn max_depth(mut self, max_depth: u8) -> Self {
+        self.max_depth = max_depth;
+        self
+    }
+
     /// Opens the socket and starts the thread of the DHT actor.
     ///
     /// # Errors
@@ -103,7 +113,9 @@ impl MainlineBuilder {
     pub fn build(self) -> io::Result<Mainline> {
         let dht = catch_panic(|| self.dht.build())
             .map_err(|_| io::Error::other("the actor of the DHT did not start"))??;
-        let limits = Limits::new(MAX_VALUE_LEN, MAX_IN_FLIGHT, self.refresh, SHARDS).clamped();
+        let limits = Limits::new(MAX_VALUE_LEN, MAX_IN_FLIGHT, self.refresh, SHARDS)
+            .dividing(self.max_depth)
+            .clamped();
         Ok(Mainline::from_parts(
             dht,
             self.network,

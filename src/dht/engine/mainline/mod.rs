@@ -16,7 +16,7 @@ use mainline::{Dht, MutableItem, SigningKey};
 use super::slots::RequestSlots;
 use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
-    RelayDht,
+    RelayDht, ShardPath,
 };
 use crate::dht::record::{Network, SignedRecord};
 use crate::relay::NodeId;
@@ -24,7 +24,7 @@ use crate::sync::Ordering;
 use crate::sync::unmodelled::{AtomicBool, thread};
 use block_on::{NoResult, Pending, block_on};
 use request::Request;
-use shard::{Shard, ShardRead, Timestamp};
+use shard::{Change, MAX_MEMBERS, Shard, ShardRead, Step, Timestamp};
 
 pub use builder::MainlineBuilder;
 
@@ -35,9 +35,9 @@ pub use builder::MainlineBuilder;
 /// verify its signature and keep the record with the highest sequence. They evict
 /// the least recently used items; items do not expire.
 ///
-/// The directory is eight further items under a key that all relays of a network
-/// share. Each lists up to 28 relays (224 in all) and is written with
-/// compare-and-swap. A node that knows the key can erase or fill the directory, so
+/// The directory is further items under a key that all relays of a network share. Each
+/// lists up to 28 relays and is written with compare-and-swap. There are eight; an item
+/// that is full divides into two, up to sixteen times. A node that knows the key can erase or fill the directory, so
 /// it proves nothing about the relays that it lists. Relays join again at each
 /// refresh, and when they find that they are not listed. By default the key is
 /// derived from the tag of the network, which is public; a closed network sets
@@ -85,6 +85,11 @@ struct LocalNode {
 const MAX_IN_FLIGHT: usize = 4;
 
 const SHARDS: u16 = 8;
+
+/// How often a shard may divide. Eight shards hold 14 million relays then.
+const MAX_DEPTH: u8 = 16;
+
+const FULL: DhtError = DhtError::Full { max: MAX_MEMBERS };
 
 /// How often a shard is written if concurrent writers overwrite it.
 const ATTEMPTS: u32 = 6;
@@ -195,6 +200,18 @@ impl Mainline {
     }
 
     /// Writes the membership of the relay of `record` to a shard.
+    fn update_membership(
+        &self,
+        path: ShardPath,
+        record: &SignedRecord,
+        change: Change,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        self.check_record(record)?;
+        self.update_shard(path, record.public_key(), change, deadline)
+    }
+
+    /// Writes a change to a shard, for the relay with this key.
     ///
     /// After a write the shard is read again. A join is repeated until the newest
     /// version has the entry: a relay that read before the write may have overwritten
@@ -202,14 +219,13 @@ impl Mainline {
     /// versions of all nodes.
     fn update_shard(
         &self,
-        shard: u16,
-        record: &SignedRecord,
-        left: bool,
+        path: ShardPath,
+        key: &[u8; 32],
+        change: Change,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        self.check_record(record)?;
-        let salt = self.shard_salt(shard)?;
-        let key = record.public_key();
+        let salt = self.shard_salt(path)?;
+        let may_divide = self.check_divides(path).is_ok();
         let _directory_writer = self.directory_writer.acquire(deadline)?;
         let mut request = Request::start(self, deadline)?;
         let mut written: Option<(Shard, Put)> = None;
@@ -218,26 +234,24 @@ impl Mainline {
             let is_last = attempt + 1 == ATTEMPTS;
             let mut read = self.read_shard(&mut request, &salt, key)?;
             let answered = read.answered;
-            let has_left = left && read.merged.has_left(key);
-            // The last attempt accepts less: a malicious node may list the relay
-            // forever, or never.
-            if has_left && (!read.is_listed || is_last) {
-                return Ok(Put::new(answered, answered));
-            }
-            match written.take() {
-                Some((shard, put)) if !left && read.confirms(&shard, key, is_last) => {
-                    return Ok(put);
+            let last = written.take();
+            let before = last.as_ref().map(|(shard, _)| shard);
+            let step = read.next_step(change, key, before, is_last, may_divide);
+            let (forced, then_full) = match step {
+                Step::Done { members } => {
+                    let put = last.map_or_else(|| Put::new(answered, answered), |(_, put)| put);
+                    return Ok(put.with_members(members, MAX_MEMBERS));
                 }
-                None if !left && read.newest.is_fresh(key) => {
-                    return Ok(Put::new(answered, answered));
-                }
-                _ => read.merged.set(*key, left)?,
-            }
+                Step::Full => return Err(FULL),
+                Step::Write { forced } => (forced, false),
+                Step::Divide => (false, true),
+            };
             let newest = read.newest_sequence;
             let uses_cas = attempt < CAS_ATTEMPTS || read.versions == 1;
-            let cas = newest.filter(|_| uses_cas && !has_left);
+            let cas = newest.filter(|_| uses_cas && !forced);
             let item = self.shard_item(&read.merged, newest, &salt)?;
             match request.store(item, cas) {
+                Ok(_) if then_full => return Err(FULL),
                 Ok(put) => written = Some((read.merged, put)),
                 Err(DhtError::Conflict | DhtError::Superseded { .. }) => {
                     back_off(attempt, read_at.elapsed(), request.deadline());
@@ -295,14 +309,24 @@ impl Mainline {
         self.directory_key.verifying_key().to_bytes()
     }
 
-    /// The salt of a shard: that of the network, `/`, and the shard's number.
-    fn shard_salt(&self, shard: u16) -> Result<Vec<u8>, DhtError> {
-        if shard >= self.limits.shards {
-            return Err(NO_SUCH_SHARD);
-        }
+    /// The salt of a shard: that of the network, `/`, and the shard's path.
+    fn shard_salt(&self, path: ShardPath) -> Result<Vec<u8>, DhtError> {
+        self.check_path(path)?;
         let mut salt = self.network.salt().to_vec();
-        salt.extend_from_slice(format!("/{shard}").as_bytes());
+        salt.extend_from_slice(format!("/{path}").as_bytes());
         Ok(salt)
+    }
+
+    fn check_path(&self, path: ShardPath) -> Result<(), DhtError> {
+        match path.is_within(&self.limits) {
+            true => Ok(()),
+            false => Err(NO_SUCH_SHARD),
+        }
+    }
+
+    /// Fails if the shard can have no children.
+    fn check_divides(&self, path: ShardPath) -> Result<(), DhtError> {
+        self.check_path(path.child(false).ok_or(NO_SUCH_SHARD)?)
     }
 }
 
@@ -350,7 +374,7 @@ impl RelayDht for Mainline {
     }
 
     fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.update_shard(shard, record, false, deadline)
+        self.join_at(ShardPath::root(shard), record, deadline)
     }
 
     fn leave(
@@ -359,7 +383,7 @@ impl RelayDht for Mainline {
         tombstone: &SignedRecord,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        self.update_shard(shard, tombstone, true, deadline)
+        self.leave_at(ShardPath::root(shard), tombstone, deadline)
     }
 
     fn members(
@@ -368,10 +392,37 @@ impl RelayDht for Mainline {
         deadline: Instant,
         sink: &mut MemberSink<'_>,
     ) -> Result<Answer, DhtError> {
-        let salt = self.shard_salt(shard)?;
+        self.members_at(ShardPath::root(shard), deadline, sink)
+    }
+
+    fn join_at(
+        &self,
+        path: ShardPath,
+        record: &SignedRecord,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        self.update_membership(path, record, Change::Join, deadline)
+    }
+
+    fn leave_at(
+        &self,
+        path: ShardPath,
+        tombstone: &SignedRecord,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        self.update_membership(path, tombstone, Change::Leave, deadline)
+    }
+
+    fn members_at(
+        &self,
+        path: ShardPath,
+        deadline: Instant,
+        sink: &mut MemberSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        let salt = self.shard_salt(path)?;
         let mut request = Request::start(self, deadline)?;
         let mut members = self.empty_shard();
-        request.lookup(&self.directory_public_key(), &salt, None, |item| {
+        let answer = request.lookup(&self.directory_public_key(), &salt, None, |item| {
             let mut flow = ControlFlow::Continue(());
             members.merge(item.value(), |key| {
                 if flow.is_continue() {
@@ -382,7 +433,14 @@ impl RelayDht for Mainline {
                 }
             });
             flow
-        })
+        })?;
+        Ok(answer.with_divided(members.is_divided()))
+    }
+
+    fn divide(&self, path: ShardPath, deadline: Instant) -> Result<Put, DhtError> {
+        self.check_divides(path)?;
+        // The mark is no relay's.
+        self.update_shard(path, &[0; 32], Change::Divide, deadline)
     }
 }
 

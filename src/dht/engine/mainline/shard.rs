@@ -6,8 +6,11 @@
 //! relay last joined or left, and which of the two it did:
 //!
 //! ```text
-//! 02 | key (32 bytes) | left (1 bit), seconds (23 bits, big-endian) | key | ..
+//! 02 | key (32 bytes) | left (1 bit), seconds (23 bits, big-endian) | key | .. | mark
 //! ```
+//!
+//! A shard that has divided ends with a mark of three bytes: a bit that is set, and when it
+//! divided, or when a relay below it renewed the mark. Of two marks the later one is kept.
 //!
 //! Storage nodes may store different versions of a shard, and relays that read
 //! different versions may write at the same time. So versions are merged: of two
@@ -86,6 +89,7 @@ pub(super) struct Shard {
     /// How long an entry is valid.
     lifetime: Duration,
     entries: BTreeMap<[u8; KEY_LEN], MemberState>,
+    divided_at: Option<Timestamp>,
 }
 
 impl Shard {
@@ -94,12 +98,16 @@ impl Shard {
             now,
             lifetime,
             entries: BTreeMap::new(),
+            divided_at: None,
         }
     }
 
     /// Merges an untrusted version. Calls `on_join` for each relay that was not a
     /// member before.
     pub(super) fn merge(&mut self, version: &[u8], mut on_join: impl FnMut([u8; KEY_LEN])) {
+        if let Some(mark) = decode_mark(version) {
+            self.merge_mark(mark);
+        }
         for (key, state) in decode(version) {
             let known = self.entries.get(&key).copied();
             if state.changed_at.age(self.now) >= self.lifetime
@@ -114,9 +122,36 @@ impl Shard {
         }
     }
 
-    /// Replaces all entries by those of `version`.
+    fn merge_mark(&mut self, mark: Timestamp) {
+        let is_earlier = self.divided_at.is_some_and(|known| !mark.is_later(known));
+        if mark.age(self.now) < self.lifetime && !is_earlier {
+            self.divided_at = Some(mark);
+        }
+    }
+
+    /// Marks the shard as divided now.
+    pub(super) fn divide(&mut self) {
+        self.merge_mark(self.now);
+    }
+
+    pub(super) fn is_divided(&self) -> bool {
+        self.divided_at.is_some()
+    }
+
+    /// Whether the shard has divided, and the mark was renewed within `age`.
+    fn is_divided_within(&self, age: Duration) -> bool {
+        let mark = self.divided_at.map(|mark| mark.age(self.now));
+        mark.is_some_and(|mark| mark < age)
+    }
+
+    fn members(&self) -> usize {
+        self.entries.values().filter(|state| !state.left).count()
+    }
+
+    /// Replaces all that is known by `version`.
     pub(super) fn replace(&mut self, version: &[u8]) {
         self.entries.clear();
+        self.divided_at = None;
         self.merge(version, |_| ());
     }
 
@@ -127,7 +162,7 @@ impl Shard {
             Some(known) if !self.now.is_later(known.changed_at) => known.changed_at.next(),
             _ => self.now,
         };
-        self.entries.insert(key, MemberState { changed_at, left });
+        let before = self.entries.insert(key, MemberState { changed_at, left });
         while self.entries.len() > MAX_MEMBERS {
             let oldest = self
                 .entries
@@ -137,6 +172,7 @@ impl Shard {
                 .map(|(other, _)| *other);
             let Some(oldest) = oldest else {
                 self.entries.remove(&key);
+                self.entries.extend(before.map(|before| (key, before)));
                 return Err(DhtError::Full { max: MAX_MEMBERS });
             };
             self.entries.remove(&oldest);
@@ -168,8 +204,32 @@ impl Shard {
             bytes.extend_from_slice(key);
             bytes.extend_from_slice(&time.to_be_bytes()[1..]);
         }
+        if let Some(Timestamp(mark)) = self.divided_at {
+            bytes.extend_from_slice(&(mark | LEFT_BIT).to_be_bytes()[1..]);
+        }
         bytes
     }
+}
+
+/// A change of a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Join,
+    Leave,
+    Divide,
+}
+
+/// The next step of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing is left to do. After a join, the shard has so many members.
+    Done { members: usize },
+    /// The relay cannot join: the shard is full, or has divided.
+    Full,
+    /// Write what was merged, over all versions if `forced`, also over newer ones.
+    Write { forced: bool },
+    /// Write what was merged, which has the mark. Then the shard is full.
+    Divide,
 }
 
 /// What one read of a shard found: storage nodes may store different versions.
@@ -209,6 +269,74 @@ impl ShardRead {
         }
     }
 
+    /// What to do for a change of the relay with this key, which `written` has if it was written
+    /// before. Applies the change to the merged versions, which are to be written then.
+    pub(super) fn next_step(
+        &mut self,
+        change: Change,
+        key: &[u8; KEY_LEN],
+        written: Option<&Shard>,
+        is_last: bool,
+        may_divide: bool,
+    ) -> Step {
+        match change {
+            Change::Join => self.next_join(key, written, is_last, may_divide),
+            Change::Leave => self.next_leave(key, is_last),
+            Change::Divide if self.is_freshly_divided() => Step::Done { members: 0 },
+            Change::Divide => {
+                self.merged.divide();
+                Step::Write { forced: false }
+            }
+        }
+    }
+
+    /// Whether the mark of the newest version has used less than a quarter of its lifetime.
+    fn is_freshly_divided(&self) -> bool {
+        self.newest.is_divided_within(self.newest.lifetime / 4)
+    }
+
+    fn next_join(
+        &mut self,
+        key: &[u8; KEY_LEN],
+        written: Option<&Shard>,
+        is_last: bool,
+        may_divide: bool,
+    ) -> Step {
+        // Those below no longer renew an older mark.
+        if may_divide && self.merged.is_divided_within(self.merged.lifetime / 2) {
+            return Step::Full;
+        }
+        let is_joined = match written {
+            Some(written) => self.confirms(written, key, is_last),
+            None => self.newest.is_fresh(key),
+        };
+        if is_joined {
+            let members = self.merged.members();
+            return Step::Done { members };
+        }
+        match self.merged.set(*key, false) {
+            Ok(()) => Step::Write { forced: false },
+            Err(_) if may_divide => {
+                self.merged.divide();
+                Step::Divide
+            }
+            Err(_) => Step::Full,
+        }
+    }
+
+    /// The last attempt accepts less: a malicious node may list the relay forever, or never.
+    fn next_leave(&mut self, key: &[u8; KEY_LEN], is_last: bool) -> Step {
+        let has_left = self.merged.has_left(key);
+        if has_left && (!self.is_listed || is_last) {
+            return Step::Done { members: 0 };
+        }
+        match self.merged.set(*key, true) {
+            Ok(()) => Step::Write { forced: has_left },
+            // It is full of other relays.
+            Err(_) => Step::Done { members: 0 },
+        }
+    }
+
     /// Whether the entry of `key` in `written` is in the newest version, or, if
     /// `anywhere` is set, in any version.
     pub(super) fn confirms(&self, written: &Shard, key: &[u8; KEY_LEN], anywhere: bool) -> bool {
@@ -227,6 +355,18 @@ fn decode(version: &[u8]) -> impl Iterator<Item = ([u8; KEY_LEN], MemberState)> 
         .chunks_exact(KEY_LEN + TIME_LEN)
         .take(MAX_MEMBERS)
         .map(decode_entry)
+}
+
+/// The mark of a version, in the bytes after its entries.
+fn decode_mark(version: &[u8]) -> Option<Timestamp> {
+    let (&VERSION, entries) = version.split_first()? else {
+        return None;
+    };
+    let &[a, b, c] = entries.chunks_exact(KEY_LEN + TIME_LEN).remainder() else {
+        return None;
+    };
+    let mark = u32::from_be_bytes([0, a, b, c]);
+    (mark & LEFT_BIT != 0).then_some(Timestamp(mark & SECONDS_MASK))
 }
 
 /// Decodes one entry of `KEY_LEN + TIME_LEN` bytes.
@@ -337,6 +477,40 @@ mod tests {
         shard
             .set([3; KEY_LEN], false)
             .expect("it is a member already");
+    }
+
+    fn divided_at(seconds: u64, keys: &[u8]) -> Vec<u8> {
+        let mut shard = empty_at(seconds);
+        for key in keys {
+            shard.set([*key; KEY_LEN], false).expect("there is room");
+        }
+        shard.divide();
+        shard.encode()
+    }
+
+    fn read_at(seconds: u64, versions: &[&[u8]]) -> Shard {
+        let mut shard = empty_at(seconds);
+        for version in versions {
+            shard.merge(version, |_| ());
+        }
+        shard
+    }
+
+    #[test]
+    fn a_mark_lasts_as_long_as_an_entry_and_the_latest_one_is_kept() {
+        let all: Vec<u8> = (0..MAX_MEMBERS as u8).collect();
+        let (early, late) = (divided_at(1_000, &all), divided_at(3_000, &[]));
+        assert!(early.len() <= 1_000, "{} bytes", early.len());
+        assert_eq!(members(3_000, &[&late, &early]), all);
+        for versions in [[&early[..], &late[..]], [&late[..], &early[..]]] {
+            assert!(read_at(3_000, &versions).is_divided_within(LIFETIME / 4));
+            assert!(read_at(10_199, &versions).is_divided());
+            assert!(!read_at(10_199, &versions).is_divided_within(LIFETIME / 4));
+            assert!(!read_at(10_200, &versions).is_divided());
+        }
+        let unmarked = version_at(3_000, &[(1, false)]);
+        assert!(!read_at(3_000, &[&unmarked]).is_divided());
+        assert!(!read_at(3_000, &[&divided_at(9_000, &[])]).is_divided());
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Default for MemoryBuilder {
             nodes: 8,
             max_records: 65_536,
             max_members: 8_192,
-            limits: Limits::new(MAX_VALUE_LEN, 16, Duration::from_secs(3_600), 8),
+            limits: Limits::new(MAX_VALUE_LEN, 16, Duration::from_secs(3_600), 8).dividing(16),
             clock: Box::new(MonotonicClock::new()),
             seed: 0,
         }
@@ -47,8 +47,8 @@ impl MemoryBuilder {
         self
     }
 
-    /// Sets how many members each shard holds, at least 1. A relay that left counts
-    /// until its membership would have ended. Default: 8,192.
+    /// Sets how many members each shard holds before it divides, at least 1. A relay that left
+    /// counts until its membership would have ended. Default: 8,192.
     pub fn members(mut self, members: usize) -> Self {
         self.max_members = members.max(1);
         self
@@ -56,7 +56,8 @@ impl MemoryBuilder {
 
     /// Sets the [clamped](Limits::clamped) limits that the engine declares and
     /// enforces. A membership lasts for two refresh intervals. Default: records of
-    /// any length, 16 requests in flight, a refresh interval of 1 hour, 8 shards.
+    /// any length, 16 requests in flight, a refresh interval of 1 hour, 8 shards that divide up to
+    /// 16 times.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits.clamped();
         self
@@ -82,10 +83,11 @@ impl MemoryBuilder {
         let node_limits = NodeLimits {
             max_records: self.max_records,
             max_members: self.max_members,
+            max_depth: self.limits.max_depth,
             membership_ttl: self.limits.refresh * 2,
         };
         let nodes = (0..self.nodes)
-            .map(|_| Mutex::new(Some(Node::new(node_limits, self.limits.shards))))
+            .map(|_| Mutex::new(Some(Node::new(node_limits))))
             .collect();
         Memory::new_handle(&Arc::new(Shared {
             limits: self.limits,

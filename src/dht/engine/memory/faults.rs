@@ -150,9 +150,8 @@ impl Memory {
     /// Starts the stopped nodes among those with these indices. They are empty.
     pub fn start(&self, nodes: Range<usize>) {
         for node in self.shared.nodes.iter().take(nodes.end).skip(nodes.start) {
-            node.lock().get_or_insert_with(|| {
-                Node::new(self.shared.node_limits, self.shared.limits.shards)
-            });
+            node.lock()
+                .get_or_insert_with(|| Node::new(self.shared.node_limits));
         }
     }
 }

@@ -122,6 +122,10 @@ impl Link {
         order
     }
 
+    pub(super) fn random_bool(&self) -> bool {
+        self.state.lock().random.bool()
+    }
+
     /// 1 to `max` random bytes.
     pub(super) fn random_bytes(&self, max: usize) -> Vec<u8> {
         let random = &mut self.state.lock().random;

@@ -20,7 +20,7 @@ use std::time::Instant;
 use super::slots::RequestSlots;
 use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
-    RelayDht,
+    RelayDht, ShardPath,
 };
 use crate::dht::record::SignedRecord;
 use crate::relay::NodeId;
@@ -127,10 +127,15 @@ impl Memory {
         deadline: Instant,
         write: impl Fn(&mut Node) -> WriteReply,
     ) -> Result<Put, DhtError> {
-        let (size, max) = (record.value().len(), self.shared.limits.max_value);
-        if size > max {
-            return Err(DhtError::TooLarge { size, max });
-        }
+        self.check_size(record)?;
+        self.write_all(deadline, write)
+    }
+
+    fn write_all(
+        &self,
+        deadline: Instant,
+        write: impl Fn(&mut Node) -> WriteReply,
+    ) -> Result<Put, DhtError> {
         let _slot = self.shared.slots.acquire(deadline)?;
         self.link.begin_request(deadline)?;
         let mut tally = ReplyTally::default();
@@ -224,12 +229,12 @@ impl Memory {
         &self,
         node: &Mutex<Option<Node>>,
         delivery: Delivery,
-        shard: u16,
+        path: ShardPath,
     ) -> Vec<(NodeId, Arc<[u8]>)> {
         let stored = || {
             node.lock()
                 .as_ref()
-                .map(|node| node.members(shard, self.shared.clock.now()))
+                .map(|node| node.members(path, self.shared.clock.now()))
                 .unwrap_or_default()
         };
         match delivery {
@@ -262,11 +267,38 @@ impl Memory {
         )
     }
 
-    fn check_shard(&self, shard: u16) -> Result<(), DhtError> {
-        if shard < self.shared.limits.shards {
-            Ok(())
-        } else {
-            Err(NO_SUCH_SHARD)
+    /// Whether a node answers that a shard has divided.
+    fn says_divided(
+        &self,
+        node: &Mutex<Option<Node>>,
+        delivery: Delivery,
+        path: ShardPath,
+    ) -> bool {
+        let stored = || {
+            let now = self.shared.clock.now();
+            node.lock()
+                .as_ref()
+                .is_some_and(|node| node.is_divided(path, now))
+        };
+        match delivery {
+            Delivery::Answered | Delivery::AnsweredStale => stored(),
+            Delivery::AnsweredWith(Lie::Nothing) | Delivery::Lost => false,
+            Delivery::AnsweredWith(_) => self.link.random_bool(),
+        }
+    }
+
+    fn check_size(&self, record: &SignedRecord) -> Result<(), DhtError> {
+        let (size, max) = (record.value().len(), self.shared.limits.max_value);
+        if size > max {
+            return Err(DhtError::TooLarge { size, max });
+        }
+        Ok(())
+    }
+
+    fn check_path(&self, path: ShardPath) -> Result<(), DhtError> {
+        match path.is_within(&self.shared.limits) {
+            true => Ok(()),
+            false => Err(NO_SUCH_SHARD),
         }
     }
 }
@@ -302,11 +334,7 @@ impl RelayDht for Memory {
     }
 
     fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.check_shard(shard)?;
-        let now = self.shared.clock.now();
-        self.write(record, deadline, |node| {
-            node.set_membership(shard, record, false, now)
-        })
+        self.join_at(ShardPath::root(shard), record, deadline)
     }
 
     fn leave(
@@ -315,11 +343,7 @@ impl RelayDht for Memory {
         tombstone: &SignedRecord,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        self.check_shard(shard)?;
-        let now = self.shared.clock.now();
-        self.write(tombstone, deadline, |node| {
-            node.set_membership(shard, tombstone, true, now)
-        })
+        self.leave_at(ShardPath::root(shard), tombstone, deadline)
     }
 
     fn members(
@@ -328,14 +352,45 @@ impl RelayDht for Memory {
         deadline: Instant,
         sink: &mut MemberSink<'_>,
     ) -> Result<Answer, DhtError> {
-        self.check_shard(shard)?;
+        self.members_at(ShardPath::root(shard), deadline, sink)
+    }
+
+    fn join_at(
+        &self,
+        path: ShardPath,
+        record: &SignedRecord,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        self.check_path(path)?;
+        let now = self.shared.clock.now();
+        self.write(record, deadline, |node| node.join(path, record, now))
+    }
+
+    fn leave_at(
+        &self,
+        path: ShardPath,
+        tombstone: &SignedRecord,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        self.check_path(path)?;
+        let now = self.shared.clock.now();
+        self.write(tombstone, deadline, |node| node.leave(path, tombstone, now))
+    }
+
+    fn members_at(
+        &self,
+        path: ShardPath,
+        deadline: Instant,
+        sink: &mut MemberSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.check_path(path)?;
         let mut unsent = HashMap::new();
-        self.read(deadline, |index, delivery| {
+        let mut is_divided = false;
+        let answer = self.read(deadline, |index, delivery| {
+            let node = &self.shared.nodes[index];
+            is_divided |= self.says_divided(node, delivery, path);
             let is_flood = delivery == Delivery::AnsweredWith(Lie::Flood);
-            let listed = || {
-                self.listed(&self.shared.nodes[index], delivery, shard)
-                    .into_iter()
-            };
+            let listed = || self.listed(node, delivery, path).into_iter();
             let mut list = unsent.remove(&index).unwrap_or_else(listed);
             for (id, bytes) in list.by_ref().take(MEMBERS_PER_TURN) {
                 sink(Member {
@@ -348,7 +403,15 @@ impl RelayDht for Memory {
                 unsent.insert(index, list);
             }
             ControlFlow::Continue(has_more || is_flood)
-        })
+        })?;
+        Ok(answer.with_divided(is_divided))
+    }
+
+    fn divide(&self, path: ShardPath, deadline: Instant) -> Result<Put, DhtError> {
+        let below = path.child(false).ok_or(NO_SUCH_SHARD)?;
+        self.check_path(below)?;
+        let now = self.shared.clock.now();
+        self.write_all(deadline, |node| node.divide(path, now))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::dht::engine::{DhtError, Put};
+use crate::dht::engine::{DhtError, Put, ShardPath};
 use crate::dht::record::SignedRecord;
 use crate::relay::NodeId;
 use crate::sync::Arc;
@@ -13,11 +13,13 @@ use crate::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteReply {
     Stored,
+    /// The node lists the relay, and so many in all.
+    Joined(usize),
     /// The node has a record with this higher sequence.
     Superseded(u64),
     /// The node has another value under the same sequence.
     Conflict,
-    /// The node or the shard is full.
+    /// The shard is full, or has divided.
     Full,
 }
 
@@ -64,12 +66,22 @@ struct Membership {
     refreshed_at: Duration,
 }
 
+/// One shard of the directory.
+#[derive(Debug, Default)]
+struct Shard {
+    members: BTreeMap<NodeId, Membership>,
+    divided_at: Option<Duration>,
+}
+
 /// The bounds of a node, and how long a membership lasts without a refresh.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NodeLimits {
     pub(super) max_records: usize,
     /// For each shard.
     pub(super) max_members: usize,
+    /// How often a shard that is full divides.
+    pub(super) max_depth: u8,
+    /// Also of the mark that a shard has divided.
     pub(super) membership_ttl: Duration,
 }
 
@@ -79,17 +91,17 @@ pub(super) struct Node {
     records: HashMap<NodeId, StoredRecord>,
     by_last_use: BTreeMap<u64, NodeId>,
     uses: u64,
-    shards: Vec<BTreeMap<NodeId, Membership>>,
+    shards: HashMap<ShardPath, Shard>,
 }
 
 impl Node {
-    pub(super) fn new(limits: NodeLimits, shards: u16) -> Self {
+    pub(super) fn new(limits: NodeLimits) -> Self {
         Self {
             limits,
             records: HashMap::new(),
             by_last_use: BTreeMap::new(),
             uses: 0,
-            shards: (0..shards).map(|_| BTreeMap::new()).collect(),
+            shards: HashMap::new(),
         }
     }
 
@@ -162,55 +174,116 @@ impl Node {
             .map(|(_, stored)| Arc::clone(&stored.version.bytes))
     }
 
-    /// Adds the relay of `record` to `shard`, or marks it as `left`. A shard that is
-    /// full drops members that left or expired.
-    pub(super) fn set_membership(
+    /// Adds the relay of `record` to a shard. One that is full divides.
+    pub(super) fn join(
         &mut self,
-        shard: u16,
+        path: ShardPath,
         record: &SignedRecord,
-        left: bool,
         now: Duration,
     ) -> WriteReply {
         let limits = self.limits;
-        let Some(members) = self.shards.get_mut(usize::from(shard)) else {
+        let shard = self.shards.entry(path).or_default();
+        let has_children = path.depth() < limits.max_depth;
+        // Those below no longer renew an older mark.
+        if has_children && shard.is_divided_within(limits.membership_ttl / 2, now) {
             return WriteReply::Full;
-        };
+        }
+        match shard.set(record, false, limits, now) {
+            WriteReply::Stored => WriteReply::Joined(shard.live(limits, now).count()),
+            WriteReply::Full if has_children => {
+                shard.divided_at = Some(now);
+                WriteReply::Full
+            }
+            reply => reply,
+        }
+    }
+
+    /// Marks the relay of `tombstone` as one that left. If there is no room for the mark, then
+    /// the relay is not listed anyway.
+    pub(super) fn leave(
+        &mut self,
+        path: ShardPath,
+        tombstone: &SignedRecord,
+        now: Duration,
+    ) -> WriteReply {
+        let limits = self.limits;
+        let shard = self.shards.entry(path).or_default();
+        match shard.set(tombstone, true, limits, now) {
+            WriteReply::Full => WriteReply::Stored,
+            reply => reply,
+        }
+    }
+
+    pub(super) fn divide(&mut self, path: ShardPath, now: Duration) -> WriteReply {
+        self.shards.entry(path).or_default().divided_at = Some(now);
+        WriteReply::Stored
+    }
+
+    pub(super) fn is_divided(&self, path: ShardPath, now: Duration) -> bool {
+        let shard = self.shards.get(&path);
+        let ttl = self.limits.membership_ttl;
+        shard.is_some_and(|shard| shard.is_divided_within(ttl, now))
+    }
+
+    pub(super) fn members(&self, path: ShardPath, now: Duration) -> Vec<(NodeId, Arc<[u8]>)> {
+        self.shards
+            .get(&path)
+            .into_iter()
+            .flat_map(|shard| shard.live(self.limits, now))
+            .map(|(id, member)| (*id, Arc::clone(&member.version.bytes)))
+            .collect()
+    }
+}
+
+impl Shard {
+    fn live(
+        &self,
+        limits: NodeLimits,
+        now: Duration,
+    ) -> impl Iterator<Item = (&NodeId, &Membership)> {
+        let is_live = move |member: &Membership| !member.left && limits.is_live(member, now);
+        self.members
+            .iter()
+            .filter(move |(_, member)| is_live(member))
+    }
+
+    fn is_divided_within(&self, age: Duration, now: Duration) -> bool {
+        let is_within = |since| now.saturating_sub(since) < age;
+        self.divided_at.is_some_and(is_within)
+    }
+
+    /// Adds the relay of `record`, or marks it as `left`. If the shard is full, then it drops
+    /// members that left or expired.
+    fn set(
+        &mut self,
+        record: &SignedRecord,
+        left: bool,
+        limits: NodeLimits,
+        now: Duration,
+    ) -> WriteReply {
         let id = record.node_id();
         let version = Version::of(record);
-        let reply = members
-            .get(&id)
-            .map(|member| member.version.reply_to(&version));
-        match reply {
+        let known = self.members.get(&id);
+        match known.map(|member| member.version.reply_to(&version)) {
             Some(WriteReply::Stored) => {}
             Some(rejection) => return rejection,
             None => {
-                if members.len() >= limits.max_members {
-                    members.retain(|_, member| !member.left && limits.is_live(member, now));
+                if self.members.len() >= limits.max_members {
+                    let keeps = |member: &Membership| !member.left && limits.is_live(member, now);
+                    self.members.retain(|_, member| keeps(member));
                 }
-                if members.len() >= limits.max_members {
+                if self.members.len() >= limits.max_members {
                     return WriteReply::Full;
                 }
             }
         }
-        members.insert(
-            id,
-            Membership {
-                version,
-                left,
-                refreshed_at: now,
-            },
-        );
+        let member = Membership {
+            version,
+            left,
+            refreshed_at: now,
+        };
+        self.members.insert(id, member);
         WriteReply::Stored
-    }
-
-    pub(super) fn members(&self, shard: u16, now: Duration) -> Vec<(NodeId, Arc<[u8]>)> {
-        self.shards
-            .get(usize::from(shard))
-            .into_iter()
-            .flatten()
-            .filter(|(_, member)| !member.left && self.limits.is_live(member, now))
-            .map(|(id, member)| (*id, Arc::clone(&member.version.bytes)))
-            .collect()
     }
 }
 
@@ -224,23 +297,30 @@ impl NodeLimits {
 #[derive(Default)]
 pub(super) struct ReplyTally {
     stored: u32,
+    /// The most that a node lists.
+    members: usize,
     highest: Option<u64>,
     conflict: bool,
-    full: bool,
+    full: u32,
 }
 
 impl ReplyTally {
     pub(super) fn count(&mut self, reply: WriteReply) {
         match reply {
             WriteReply::Stored => self.stored += 1,
+            WriteReply::Joined(members) => {
+                self.stored += 1;
+                self.members = self.members.max(members);
+            }
             WriteReply::Superseded(stored) => self.highest = self.highest.max(Some(stored)),
             WriteReply::Conflict => self.conflict = true,
-            WriteReply::Full => self.full = true,
+            WriteReply::Full => self.full += 1,
         }
     }
 
     /// The result of the write. It fails if a single node has a newer record or a
-    /// conflicting one, even if others stored it.
+    /// conflicting one, even if others stored it. The shard is full if most of the nodes that
+    /// have room for the relay or none say so.
     pub(super) fn result(self, asked: usize, limits: NodeLimits) -> Result<Put, DhtError> {
         match self {
             Self {
@@ -249,13 +329,17 @@ impl ReplyTally {
                 stored: self.highest,
             }),
             Self { conflict: true, .. } => Err(DhtError::Conflict),
-            Self { stored: 1.., .. } => Ok(Put::new(
-                u32::try_from(asked).unwrap_or(u32::MAX),
-                self.stored,
-            )),
-            Self { full: true, .. } => Err(DhtError::Full {
+            Self { full, stored, .. } if full > stored => Err(DhtError::Full {
                 max: limits.max_members,
             }),
+            Self { stored: 1.., .. } => {
+                let asked = u32::try_from(asked).unwrap_or(u32::MAX);
+                let put = Put::new(asked, self.stored);
+                Ok(match self.members {
+                    0 => put,
+                    members => put.with_members(members, limits.max_members),
+                })
+            }
             _ => Err(DhtError::Unreachable),
         }
     }

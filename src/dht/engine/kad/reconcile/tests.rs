@@ -107,7 +107,7 @@ fn a_newer_record_replaces_an_older_one_and_never_the_reverse() {
 
 #[test]
 fn noise_is_rejected_under_every_key() {
-    let list_key = list_key(3);
+    let list_key = list_key(ShardPath::root(3));
     let validator = validator();
     let not_a_list = validator.reconcile(&list_key, None, b"noise", NOW);
     assert_eq!(not_a_list, Err(ReconcileError::NotAList));
@@ -124,10 +124,10 @@ fn the_list_of_a_shard_that_does_not_exist_is_rejected() {
     let list = list(&[record(1, NOW)]);
     assert!(
         validator()
-            .reconcile(&list_key(3), None, &list, NOW)
+            .reconcile(&list_key(ShardPath::root(3)), None, &list, NOW)
             .is_ok()
     );
-    let rejected = validator().reconcile(&list_key(4), None, &list, NOW);
+    let rejected = validator().reconcile(&list_key(ShardPath::root(4)), None, &list, NOW);
     assert!(matches!(rejected, Err(ReconcileError::InvalidRecord(_))));
 }
 
@@ -137,12 +137,17 @@ fn lists_are_merged_in_any_order_to_the_same_list() {
     let one = list(&[record(1, NOW), record(2, NOW)]);
     let other = list(&[tombstone(1, later), record(3, NOW)]);
     let merged = |stored_list: &[u8], incoming: &[u8]| {
-        stored(validator().reconcile(&list_key(0), Some(stored_list), incoming, later))
+        stored(validator().reconcile(
+            &list_key(ShardPath::root(0)),
+            Some(stored_list),
+            incoming,
+            later,
+        ))
     };
     let expected = list(&[tombstone(1, later), record(2, NOW), record(3, NOW)]);
     assert_eq!(merged(&one, &other), expected);
     assert_eq!(merged(&other, &one), expected);
-    let again = validator().reconcile(&list_key(0), Some(&expected), &one, later);
+    let again = validator().reconcile(&list_key(ShardPath::root(0)), Some(&expected), &one, later);
     assert_eq!(again, Ok(Reconciled::Keep));
 }
 
@@ -150,7 +155,7 @@ fn lists_are_merged_in_any_order_to_the_same_list() {
 fn an_entry_is_dropped_when_its_record_ends() {
     let later = NOW + TTL;
     let (old, new) = (list(&[record(1, NOW)]), list(&[record(2, later)]));
-    let merged = validator().reconcile(&list_key(0), Some(&old), &new, later);
+    let merged = validator().reconcile(&list_key(ShardPath::root(0)), Some(&old), &new, later);
     assert_eq!(stored(merged), new);
 }
 
@@ -160,7 +165,12 @@ fn a_full_list_keeps_its_announcements_and_drops_the_oldest_tombstones() {
     let full = list(&[record(1, NOW), tombstone(2, NOW), tombstone(3, later)]);
     let validator = validator().with_max_list_len(full.len() + 20);
     let reconcile = |stored_list: &[u8], incoming| {
-        validator.reconcile(&list_key(0), Some(stored_list), incoming, later)
+        validator.reconcile(
+            &list_key(ShardPath::root(0)),
+            Some(stored_list),
+            incoming,
+            later,
+        )
     };
     let joined = stored(reconcile(&full, &list(&[record(4, NOW)])));
     assert!(joined.len() <= full.len() + 20);
@@ -170,10 +180,15 @@ fn a_full_list_keeps_its_announcements_and_drops_the_oldest_tombstones() {
 
     let small = KadValidator::new(Network::default(), 4).with_max_list_len(announcements.len());
     let crowded = list(&[record(5, later), record(6, later)]);
-    let kept = small.reconcile(&list_key(0), Some(announcements), &crowded, later);
+    let kept = small.reconcile(
+        &list_key(ShardPath::root(0)),
+        Some(announcements),
+        &crowded,
+        later,
+    );
     assert_eq!(kept, Ok(Reconciled::Keep), "there is no room");
     let renewed = stored(small.reconcile(
-        &list_key(0),
+        &list_key(ShardPath::root(0)),
         Some(announcements),
         &list(&[record(4, later)]),
         later,
@@ -278,6 +293,9 @@ fn a_race_of_writers_loses_no_entry() {
         .map(|writer| record(writer.into(), issued_at))
         .collect();
     for node in raw.nodes.iter() {
-        assert_eq!(node.lock().get(&list_key(1)), Some(&list(&expected)));
+        assert_eq!(
+            node.lock().get(&list_key(ShardPath::root(1))),
+            Some(&list(&expected))
+        );
     }
 }

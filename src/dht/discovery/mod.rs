@@ -1,22 +1,26 @@
 //! Which queries the engine gets, and when: at most one at a time per shard and per relay.
 //!
-//! - Each shard of the directory is swept at a jittered interval, in random order. So the sweeps
-//!   of many nodes do not coincide, and an attacker can't predict them.
-//! - A caller that found no relay makes all shards due, except those swept in the last 2 s.
+//! - Shards of the [directory] are swept at jittered intervals, in random order. So the sweeps of
+//!   many nodes do not coincide, and an attacker can't predict them. A caller that found no relay
+//!   makes all shards due, except those swept in the last 2 s.
 //! - A relay that a directory lists without its record is looked up.
 //! - A relay for which a *complete* answer had no record enters the negative cache. A query that
 //!   reached no node is repeated after a back-off.
 //! - The records of known relays are requested again, whether or not a directory lists them.
 //!   These requests alternate with all others.
 
+mod directory;
+mod walk;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::engine::{Limits, ShardPath};
 use super::expiring_map::ExpiringMap;
-use super::retry::{RetryBackoff, with_jitter};
 use crate::relay::NodeId;
+pub(super) use directory::Directory;
 
 /// The most lookups that are queued or in flight.
 const MAX_LOOKUPS: usize = 1_024;
@@ -41,7 +45,7 @@ pub(super) struct Intervals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Query {
     /// Reads a shard of the directory.
-    Sweep(u16),
+    Sweep(ShardPath),
     /// Looks up the record of a relay. If `stop_at_first`, the first new announcement ends the
     /// lookup, because a caller waits for a relay.
     Lookup { node: NodeId, stop_at_first: bool },
@@ -62,12 +66,21 @@ pub(super) enum QueryOutcome {
     Unsupported,
 }
 
-#[derive(Debug)]
-struct Shard {
-    due: Duration,
-    swept_at: Option<Duration>,
-    in_flight: bool,
-    back_off: RetryBackoff,
+/// What a query found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct QueryResult {
+    pub(super) outcome: QueryOutcome,
+    /// Whether the shard that was read has divided.
+    pub(super) is_divided: bool,
+}
+
+impl From<QueryOutcome> for QueryResult {
+    fn from(outcome: QueryOutcome) -> Self {
+        Self {
+            outcome,
+            is_divided: false,
+        }
+    }
 }
 
 /// A lookup that is queued or in flight.
@@ -75,14 +88,14 @@ struct Shard {
 struct Lookup {
     stop_at_first: bool,
     /// The shard of the directory that last listed the relay.
-    listed_in: Option<u16>,
+    listed_in: Option<ShardPath>,
 }
 
 /// The queries that are scheduled, queued and in flight.
 #[derive(Debug)]
 pub(super) struct Discovery {
     intervals: Intervals,
-    shards: Vec<Shard>,
+    directory: Directory,
     queue: VecDeque<NodeId>,
     /// The lookups that are queued or in flight.
     lookups: BTreeMap<NodeId, Lookup>,
@@ -95,16 +108,10 @@ pub(super) struct Discovery {
 }
 
 impl Discovery {
-    pub(super) fn new(shards: u16, intervals: Intervals) -> Self {
-        let shard = || Shard {
-            due: Duration::ZERO,
-            swept_at: None,
-            in_flight: false,
-            back_off: RetryBackoff::new(Duration::from_secs(1), intervals.sweep_interval),
-        };
+    pub(super) fn new(limits: Limits, intervals: Intervals) -> Self {
         Self {
             intervals,
-            shards: (0..shards).map(|_| shard()).collect(),
+            directory: Directory::new(limits, intervals),
             queue: VecDeque::new(),
             lookups: BTreeMap::new(),
             absent: ExpiringMap::new(MAX_CACHED),
@@ -113,14 +120,9 @@ impl Discovery {
         }
     }
 
-    /// Makes all shards due, except those that were swept just before.
+    /// A caller found no relay: shards are due.
     pub(super) fn sweep_soon(&mut self, now: Duration) {
-        for shard in &mut self.shards {
-            let soonest = shard.swept_at.map_or(now, |at| {
-                at.saturating_add(self.intervals.min_sweep_interval)
-            });
-            shard.due = shard.due.min(soonest.max(now));
-        }
+        self.directory.sweep_soon(now);
     }
 
     /// Queues a lookup, and returns whether the relay will be looked up. It will not if it is
@@ -140,14 +142,14 @@ impl Discovery {
     }
 
     /// Notes the shard that lists a relay, if the relay is being looked up.
-    pub(super) fn note_listed(&mut self, node: &NodeId, shard: u16) {
+    pub(super) fn note_listed(&mut self, node: &NodeId, shard: ShardPath) {
         if let Some(lookup) = self.lookups.get_mut(node) {
             lookup.listed_in = Some(shard);
         }
     }
 
     /// The shard that last listed a relay, if the relay is being looked up.
-    pub(super) fn listed_in(&self, node: &NodeId) -> Option<u16> {
+    pub(super) fn listed_in(&self, node: &NodeId) -> Option<ShardPath> {
         self.lookups.get(node)?.listed_in
     }
 
@@ -165,11 +167,13 @@ impl Discovery {
         }
     }
 
-    /// The next query. `requery` returns the next known relay whose record is due again; these
+    /// The next query. `wanted` is how many more relays are wanted than are known, apart from those
+    /// whose lookup is queued or in flight. `requery` returns the next known relay whose record is due again; these
     /// alternate with all other queries. The caller reports the outcome to
     /// [`query_finished`](Self::query_finished).
     pub(super) fn next(
         &mut self,
+        wanted: usize,
         now: Duration,
         random: &mut Rng,
         mut requery: impl FnMut() -> Option<NodeId>,
@@ -181,7 +185,7 @@ impl Discovery {
         {
             return Some(query);
         }
-        let query = self.next_lookup_or_sweep(now, random);
+        let query = self.next_lookup_or_sweep(wanted, now, random);
         self.requery_next = query.is_some();
         query.or_else(|| self.next_requery(&mut requery))
     }
@@ -197,7 +201,12 @@ impl Discovery {
         })
     }
 
-    fn next_lookup_or_sweep(&mut self, now: Duration, random: &mut Rng) -> Option<Query> {
+    fn next_lookup_or_sweep(
+        &mut self,
+        wanted: usize,
+        now: Duration,
+        random: &mut Rng,
+    ) -> Option<Query> {
         if let Some(node) = self.queue.pop_front() {
             let lookup = self.lookups.get(&node);
             let stop_at_first = lookup.is_some_and(|lookup| lookup.stop_at_first);
@@ -206,39 +215,27 @@ impl Discovery {
                 stop_at_first,
             });
         }
-        let is_in_flight = |shard: &Shard| {
-            let since = shard.swept_at.filter(|_| shard.in_flight);
-            since.is_some_and(|since| now.saturating_sub(since) < self.intervals.timeout)
-        };
-        let is_due = |(_, shard): &(usize, &Shard)| !is_in_flight(shard) && shard.due <= now;
-        let due: Vec<usize> = self
-            .shards
-            .iter()
-            .enumerate()
-            .filter(is_due)
-            .map(|(number, _)| number)
-            .collect();
-        let number = *random.choice(&due)?;
-        let shard = &mut self.shards[number];
-        shard.in_flight = true;
-        shard.swept_at = Some(now);
-        u16::try_from(number).ok().map(Query::Sweep)
+        let wants_more = wanted > self.lookups.len();
+        let path = self.directory.next(wants_more, now, random)?;
+        Some(Query::Sweep(path))
     }
 
-    /// Applies the outcome of a query.
+    /// Applies the outcome of a query; of a sweep also whether the shard has divided.
     pub(super) fn query_finished(
         &mut self,
         query: &Query,
-        outcome: QueryOutcome,
+        read: QueryResult,
         now: Duration,
         random: &mut Rng,
     ) {
         match query {
-            Query::Sweep(number) => self.sweep_finished(*number, outcome, now, random),
+            Query::Sweep(path) => {
+                self.directory.was_read(*path, read, now, random);
+            }
             Query::Lookup { node, .. } => {
                 self.lookups.remove(node);
                 let until = now.saturating_add(self.intervals.negative_cache_ttl);
-                match outcome {
+                match read.outcome {
                     QueryOutcome::Complete { found: false } | QueryOutcome::Unsupported => {
                         self.absent.insert(*node, (), until);
                     }
@@ -249,32 +246,6 @@ impl Discovery {
                 }
             }
         }
-    }
-
-    fn sweep_finished(
-        &mut self,
-        number: u16,
-        outcome: QueryOutcome,
-        now: Duration,
-        random: &mut Rng,
-    ) {
-        let Some(shard) = self.shards.get_mut(usize::from(number)) else {
-            return;
-        };
-        shard.in_flight = false;
-        let wait = match outcome {
-            QueryOutcome::Complete { .. }
-            | QueryOutcome::Unchanged
-            | QueryOutcome::Partial { found: true } => {
-                shard.back_off.reset();
-                with_jitter(self.intervals.sweep_interval, random)
-            }
-            QueryOutcome::Partial { found: false } | QueryOutcome::Failed => {
-                shard.back_off.fail(random)
-            }
-            QueryOutcome::Unsupported => Duration::MAX,
-        };
-        shard.due = now.saturating_add(wait);
     }
 
     /// The number of lookups that are queued or in flight.
@@ -314,11 +285,16 @@ mod tests {
             negative_cache_ttl: S(30),
             timeout: S(1_000),
         };
-        (Discovery::new(shards, intervals), Rng::with_seed(1))
+        let limits = Limits::new(900, 4, S(3_600), shards);
+        (Discovery::new(limits, intervals), Rng::with_seed(1))
+    }
+
+    fn sweep(shard: u16) -> Query {
+        Query::Sweep(ShardPath::root(shard))
     }
 
     fn all(discovery: &mut Discovery, now: Duration, random: &mut Rng) -> Vec<Query> {
-        std::iter::from_fn(|| discovery.next(now, random, || None)).collect()
+        std::iter::from_fn(|| discovery.next(0, now, random, || None)).collect()
     }
 
     #[test]
@@ -327,10 +303,10 @@ mod tests {
         let swept = all(&mut discovery, S(0), &mut random);
         let mut sorted = swept.clone();
         sorted.sort_by_key(|query| match query {
-            Query::Sweep(shard) => *shard,
+            Query::Sweep(path) => path.shard(),
             Query::Lookup { .. } => u16::MAX,
         });
-        assert_eq!(sorted, (0..16).map(Query::Sweep).collect::<Vec<_>>());
+        assert_eq!(sorted, (0..16).map(sweep).collect::<Vec<_>>());
         assert_ne!(swept, sorted);
         discovery.sweep_soon(S(500));
         assert_eq!(all(&mut discovery, S(500), &mut random), []);
@@ -339,39 +315,42 @@ mod tests {
     #[test]
     fn a_miss_makes_shards_due_except_those_swept_just_before() {
         let (mut discovery, mut random) = discovery(1);
-        let sweep = Query::Sweep(0);
+        let sweep = sweep(0);
         let complete = QueryOutcome::Complete { found: true };
-        assert_eq!(discovery.next(S(0), &mut random, || None), Some(sweep));
-        discovery.query_finished(&sweep, complete, S(0), &mut random);
-        assert_eq!(discovery.next(S(10), &mut random, || None), None);
+        assert_eq!(discovery.next(0, S(0), &mut random, || None), Some(sweep));
+        discovery.query_finished(&sweep, complete.into(), S(0), &mut random);
+        assert_eq!(discovery.next(0, S(10), &mut random, || None), None);
         discovery.sweep_soon(S(1));
-        assert_eq!(discovery.next(S(1), &mut random, || None), None);
-        assert_eq!(discovery.next(S(2), &mut random, || None), Some(sweep));
-        discovery.query_finished(&sweep, complete, S(2), &mut random);
-        assert_eq!(discovery.next(S(62), &mut random, || None), Some(sweep));
+        assert_eq!(discovery.next(0, S(1), &mut random, || None), None);
+        assert_eq!(discovery.next(0, S(2), &mut random, || None), Some(sweep));
+        discovery.query_finished(&sweep, complete.into(), S(2), &mut random);
+        assert_eq!(discovery.next(0, S(62), &mut random, || None), Some(sweep));
     }
 
     #[test]
     fn a_sweep_that_reached_no_node_is_repeated_soon() {
         let (mut discovery, mut random) = discovery(1);
-        let sweep = Query::Sweep(0);
+        let sweep = sweep(0);
         for outcome in [QueryOutcome::Failed, QueryOutcome::Partial { found: false }] {
-            assert_eq!(discovery.next(S(100), &mut random, || None), Some(sweep));
-            discovery.query_finished(&sweep, outcome, S(98), &mut random);
+            assert_eq!(discovery.next(0, S(100), &mut random, || None), Some(sweep));
+            discovery.query_finished(&sweep, outcome.into(), S(98), &mut random);
         }
-        assert_eq!(discovery.next(S(100), &mut random, || None), Some(sweep));
-        discovery.query_finished(&sweep, QueryOutcome::Unsupported, S(98), &mut random);
-        assert_eq!(discovery.next(S(1_000_000), &mut random, || None), None);
+        assert_eq!(discovery.next(0, S(100), &mut random, || None), Some(sweep));
+        discovery.query_finished(&sweep, QueryOutcome::Unsupported.into(), S(98), &mut random);
+        assert_eq!(discovery.next(0, S(1_000_000), &mut random, || None), None);
     }
 
     #[test]
     fn a_sweep_that_never_ends_times_out() {
         let (mut discovery, mut random) = discovery(1);
-        let sweep = Query::Sweep(0);
-        assert_eq!(discovery.next(S(0), &mut random, || None), Some(sweep));
-        assert_eq!(discovery.next(S(999), &mut random, || None), None);
-        assert_eq!(discovery.next(S(1_000), &mut random, || None), Some(sweep));
-        assert_eq!(discovery.next(S(1_001), &mut random, || None), None);
+        let sweep = sweep(0);
+        assert_eq!(discovery.next(0, S(0), &mut random, || None), Some(sweep));
+        assert_eq!(discovery.next(0, S(999), &mut random, || None), None);
+        assert_eq!(
+            discovery.next(0, S(1_000), &mut random, || None),
+            Some(sweep)
+        );
+        assert_eq!(discovery.next(0, S(1_001), &mut random, || None), None);
     }
 
     #[test]
@@ -397,8 +376,8 @@ mod tests {
             (QueryOutcome::Complete { found: false }, true),
         ] {
             assert!(discovery.request(id(1), false, S(0)), "before {outcome:?}");
-            let lookup = discovery.next(S(0), &mut random, || None).unwrap();
-            discovery.query_finished(&lookup, outcome, S(0), &mut random);
+            let lookup = discovery.next(0, S(0), &mut random, || None).unwrap();
+            discovery.query_finished(&lookup, outcome.into(), S(0), &mut random);
             assert_eq!(discovery.absent(), usize::from(absent), "{outcome:?}");
         }
         assert!(!discovery.request(id(1), true, S(29)));
@@ -412,7 +391,7 @@ mod tests {
         assert_eq!(taken.count(), MAX_LOOKUPS);
         assert_eq!(discovery.lookups(), MAX_LOOKUPS);
         for query in all(&mut discovery, S(0), &mut random) {
-            discovery.query_finished(&query, QueryOutcome::Failed, S(0), &mut random);
+            discovery.query_finished(&query, QueryOutcome::Failed.into(), S(0), &mut random);
         }
         assert_eq!(discovery.lookups(), 0);
     }

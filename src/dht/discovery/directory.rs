@@ -1,0 +1,396 @@
+//! [`Directory`]: which shards of the directory are read, and when.
+//!
+//! A directory whose shards do not divide is read whole: each shard at a jittered interval, in
+//! random order. So is one whose shards may divide while none has, and while this node wants more
+//! relays than there are. Of a larger one, this node reads a random sample of the leaves, and the
+//! same ones from then on:
+//!
+//! - A walk goes to a random leaf. It begins at the depth at which the last one ended, and goes a
+//!   step down from a shard that has divided, a step up from an empty one. So roots are read as
+//!   seldom as other shards.
+//! - Walks go on until this node knows of as many relays as it wants, or until all shards are
+//!   known. A caller that found no relay adds a few. Noise is not counted, because what is wanted
+//!   are relays whose records were found.
+//! - The mark of a divided shard proves nothing. Below a false one the children are empty, and
+//!   the shard itself goes on being read.
+//!
+//! Two walks rarely meet. Where they do, the second one reads the highest shard that is not known
+//! on its way: so in the end all are known.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::walk::{Walk, Walked};
+use super::{Intervals, QueryOutcome, QueryResult};
+use crate::dht::engine::{Limits, ShardPath};
+use crate::dht::retry::{RetryBackoff, with_jitter};
+
+/// The most shards that are known.
+const MAX_SHARDS: usize = 4_096;
+
+/// The most walks at a time.
+const MAX_WALKS: usize = 8;
+
+/// The most steps of walks within a sweep interval: a directory that is false all over could be
+/// as deep everywhere as shards may divide.
+const MAX_STEPS: u32 = 256;
+
+/// How many walks a caller permits that found no relay.
+const WALKS_PER_MISS: u32 = 4;
+
+/// The longest interval at which a shard is read.
+const MAX_INTERVAL: Duration = Duration::from_secs(86_400);
+
+/// A shard that was read, or a root.
+#[derive(Debug)]
+struct Shard {
+    due: Duration,
+    swept_at: Option<Duration>,
+    in_flight: bool,
+    back_off: RetryBackoff,
+    state: State,
+}
+
+/// What the last read of a shard found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It was not read, or not to its end.
+    Unknown,
+    Divided,
+    /// It has members.
+    Leaf,
+    Empty,
+}
+
+#[derive(Debug)]
+pub(in crate::dht) struct Directory {
+    intervals: Intervals,
+    limits: Limits,
+    shards: BTreeMap<ShardPath, Shard>,
+    walks: Vec<Walk>,
+    /// The depth at which the last walk ended.
+    depth: u8,
+    /// Whether a shard was found divided.
+    has_divided: bool,
+    /// Walks that callers permit, although as many relays are known as are wanted.
+    extra_walks: u32,
+    /// The steps of walks since this time.
+    steps: (Duration, u32),
+}
+
+impl Directory {
+    pub(in crate::dht) fn new(limits: Limits, intervals: Intervals) -> Self {
+        let mut directory = Self {
+            intervals,
+            limits,
+            shards: BTreeMap::new(),
+            walks: Vec::new(),
+            depth: 0,
+            has_divided: false,
+            extra_walks: 0,
+            steps: (Duration::ZERO, 0),
+        };
+        for shard in 0..limits.shards {
+            directory.add(ShardPath::root(shard));
+        }
+        directory
+    }
+
+    fn add(&mut self, path: ShardPath) -> &mut Shard {
+        let intervals = self.intervals;
+        self.shards.entry(path).or_insert_with(|| Shard {
+            due: Duration::ZERO,
+            swept_at: None,
+            in_flight: false,
+            back_off: RetryBackoff::new(Duration::from_secs(1), intervals.sweep_interval),
+            state: State::Unknown,
+        })
+    }
+
+    /// A caller found no relay: all shards are due, except those that were swept just before and
+    /// those that have divided, and a few more are looked for.
+    pub(in crate::dht) fn sweep_soon(&mut self, now: Duration) {
+        let interval = self.intervals.min_sweep_interval;
+        let is_read = |shard: &&mut Shard| shard.state != State::Divided;
+        for shard in self.shards.values_mut().filter(is_read) {
+            let soonest = shard.swept_at.map_or(now, |at| at.saturating_add(interval));
+            shard.due = shard.due.min(soonest.max(now));
+        }
+        self.extra_walks = WALKS_PER_MISS;
+    }
+
+    /// The next shard to read. `wants_more` is whether fewer relays are known than are wanted. The
+    /// caller reports what it found to [`was_read`](Self::was_read).
+    pub(in crate::dht) fn next(
+        &mut self,
+        wants_more: bool,
+        now: Duration,
+        random: &mut Rng,
+    ) -> Option<ShardPath> {
+        let path = self
+            .next_due(now, random)
+            .or_else(|| self.next_step(wants_more, now, random))?;
+        let shard = self.add(path);
+        shard.in_flight = true;
+        shard.swept_at = Some(now);
+        Some(path)
+    }
+
+    fn next_due(&self, now: Duration, random: &mut Rng) -> Option<ShardPath> {
+        // Of a large directory, a root is a shard like any other: only walks lead to it.
+        let is_skipped = |shard: &Shard| self.has_divided && shard.is_unread();
+        let is_due = |shard: &Shard| {
+            shard.due <= now && !self.is_in_flight(shard, now) && !is_skipped(shard)
+        };
+        let due = self.shards.iter().filter(|(_, shard)| is_due(shard));
+        let due: Vec<ShardPath> = due.map(|(path, _)| *path).collect();
+        random.choice(due)
+    }
+
+    fn is_in_flight(&self, shard: &Shard, now: Duration) -> bool {
+        let since = shard.swept_at.filter(|_| shard.in_flight);
+        since.is_some_and(|since| now.saturating_sub(since) < self.intervals.timeout)
+    }
+
+    /// The next step of a walk, or the first one of another walk.
+    fn next_step(
+        &mut self,
+        wants_more: bool,
+        now: Duration,
+        random: &mut Rng,
+    ) -> Option<ShardPath> {
+        if !self.has_divided || self.shards.len() >= MAX_SHARDS || !self.may_step(now) {
+            return None;
+        }
+        let walks = std::mem::take(&mut self.walks);
+        self.walks = walks
+            .into_iter()
+            .filter_map(|walk| self.advance(walk))
+            .collect();
+        let ready = self.walks.iter().map(Walk::path);
+        let ready = ready.filter(|path| !self.is_backing_off(*path, now));
+        let path = ready
+            .min()
+            .or_else(|| self.begin_walk(wants_more, now, random))?;
+        self.steps.1 += 1;
+        Some(path)
+    }
+
+    /// Whether a shard is in flight, or could not be read just now.
+    fn is_backing_off(&self, path: ShardPath, now: Duration) -> bool {
+        let shard = self.shards.get(&path);
+        shard.is_some_and(|shard| self.is_in_flight(shard, now) || shard.due > now)
+    }
+
+    /// Whether another step is within the limit.
+    fn may_step(&mut self, now: Duration) -> bool {
+        let (since, steps) = &mut self.steps;
+        if now.saturating_sub(*since) >= self.intervals.sweep_interval {
+            (*since, *steps) = (now, 0);
+        }
+        *steps < MAX_STEPS
+    }
+
+    /// Passes the shards that are known. None if the walk has ended.
+    fn advance(&mut self, mut walk: Walk) -> Option<Walk> {
+        loop {
+            let walked = match self.state(walk.path()) {
+                State::Unknown => return Some(walk),
+                State::Divided => walk.found_divided(),
+                State::Empty => walk.found_empty(),
+                State::Leaf => {
+                    self.depth = walk.path().depth();
+                    Walked::Ended
+                }
+            };
+            if walked == Walked::Ended {
+                return None;
+            }
+        }
+    }
+
+    fn begin_walk(
+        &mut self,
+        wants_more: bool,
+        now: Duration,
+        random: &mut Rng,
+    ) -> Option<ShardPath> {
+        let is_permitted = wants_more || self.extra_walks > 0;
+        if !is_permitted || self.walks.len() >= MAX_WALKS {
+            return None;
+        }
+        let Some(walk) = self.new_walk(now, random) else {
+            self.extra_walks = 0;
+            return None;
+        };
+        if !wants_more {
+            self.extra_walks -= 1;
+        }
+        let path = walk.path();
+        self.walks.push(walk);
+        Some(path)
+    }
+
+    /// A walk to a random leaf that is not known.
+    fn new_walk(&self, now: Duration, random: &mut Rng) -> Option<Walk> {
+        let roots = (0..self.limits.shards).map(ShardPath::root);
+        let unknown: Vec<ShardPath> = roots.filter(|root| !self.is_known(*root, now)).collect();
+        let mut path = random.choice(unknown)?;
+        // Below the highest shard that is not known, the way is random.
+        while self.state(path) == State::Divided {
+            let bit = random.bool();
+            let is_open = |bit: bool| path.child(bit).filter(|child| !self.is_known(*child, now));
+            path = is_open(bit).or_else(|| is_open(!bit))?;
+        }
+        let depth = self.depth.min(self.limits.max_depth);
+        let walk = Walk::towards(path, depth, self.limits.max_depth, random);
+        // Two walks have met.
+        let meets = self.shards.contains_key(&walk.path());
+        Some(match meets {
+            true => Walk::towards(path, 0, self.limits.max_depth, random),
+            false => walk,
+        })
+    }
+
+    fn state(&self, path: ShardPath) -> State {
+        let shard = self.shards.get(&path);
+        shard.map_or(State::Unknown, |shard| shard.state)
+    }
+
+    /// Whether there is nothing to look for in a shard and below it: all is known, is being read,
+    /// or could not be read just now.
+    fn is_known(&self, path: ShardPath, now: Duration) -> bool {
+        let Some(shard) = self.shards.get(&path) else {
+            return false;
+        };
+        if shard.state != State::Divided {
+            return shard.state != State::Unknown
+                || self.is_in_flight(shard, now)
+                || shard.due > now;
+        }
+        let is_known = |bit| {
+            let child = path
+                .child(bit)
+                .filter(|_| path.depth() < self.limits.max_depth);
+            child.is_none_or(|child| self.is_known(child, now))
+        };
+        is_known(false) && is_known(true)
+    }
+
+    /// Applies what reading a shard found.
+    pub(in crate::dht) fn was_read(
+        &mut self,
+        path: ShardPath,
+        read: QueryResult,
+        now: Duration,
+        random: &mut Rng,
+    ) {
+        let Some(shard) = self.shards.get_mut(&path) else {
+            return;
+        };
+        let before = shard.state;
+        shard.in_flight = false;
+        let state = State::of(read);
+        match state {
+            Some(state) => {
+                shard.back_off.reset();
+                shard.state = state;
+                self.has_divided |= state == State::Divided;
+                let wait = with_jitter(self.interval(path, state), random);
+                self.set_due(path, now.saturating_add(wait));
+            }
+            None => {
+                let wait = match read.outcome {
+                    QueryOutcome::Unsupported => Duration::MAX,
+                    _ => shard.back_off.fail(random),
+                };
+                shard.due = now.saturating_add(wait);
+            }
+        }
+        match state {
+            Some(state) => self.follow(path, before, state, now, random),
+            // Another walk goes another way.
+            None => self.walks.retain(|walk| walk.path() != path),
+        }
+    }
+
+    fn set_due(&mut self, path: ShardPath, due: Duration) {
+        if let Some(shard) = self.shards.get_mut(&path) {
+            shard.due = due;
+        }
+    }
+
+    /// The relays of a shard that has divided are below it, so it is read seldom: the more seldom,
+    /// the more shards there are below it. So is a half without relays.
+    fn interval(&self, path: ShardPath, state: State) -> Duration {
+        let levels = match state {
+            State::Divided => self.depth.saturating_sub(path.depth()).max(1),
+            State::Empty if path.depth() > 0 => 3,
+            State::Unknown | State::Leaf | State::Empty => 0,
+        };
+        let interval = self.intervals.sweep_interval;
+        interval
+            .saturating_mul(1 << levels.min(24))
+            .min(MAX_INTERVAL.max(interval))
+    }
+
+    /// Follows the relays of a shard that was read before, and has divided or lost all members.
+    fn follow(
+        &mut self,
+        path: ShardPath,
+        before: State,
+        state: State,
+        now: Duration,
+        random: &mut Rng,
+    ) {
+        match (before, state) {
+            (State::Leaf, State::Divided) if self.walks.len() < MAX_WALKS => {
+                let depth = path.depth() + 1;
+                let walk = Walk::towards(path, depth, self.limits.max_depth, random);
+                self.walks.push(walk);
+            }
+            (State::Leaf, State::Empty) => {
+                if let Some(parent) = path.parent() {
+                    self.add(parent).due = now;
+                }
+            }
+            (State::Divided, State::Leaf | State::Empty) => self.forget_below(path),
+            _ => {}
+        }
+    }
+
+    /// Forgets the empty shards below one that is no longer divided.
+    fn forget_below(&mut self, path: ShardPath) {
+        let is_below = |other: &ShardPath| {
+            let levels = other.depth().saturating_sub(path.depth());
+            levels > 0 && other.ancestor(levels) == Some(path)
+        };
+        self.shards
+            .retain(|other, shard| !is_below(other) || shard.state == State::Leaf);
+        self.has_divided = (self.shards.values()).any(|shard| shard.state == State::Divided);
+    }
+}
+
+impl Shard {
+    /// Whether no read of it has ended.
+    fn is_unread(&self) -> bool {
+        self.state == State::Unknown && self.due.is_zero()
+    }
+}
+
+impl State {
+    /// None if the read does not tell.
+    fn of(read: QueryResult) -> Option<Self> {
+        match read.outcome {
+            QueryOutcome::Failed | QueryOutcome::Unsupported => None,
+            QueryOutcome::Partial { found: false } if !read.is_divided => None,
+            _ if read.is_divided => Some(Self::Divided),
+            QueryOutcome::Complete { found: false } => Some(Self::Empty),
+            QueryOutcome::Complete { .. }
+            | QueryOutcome::Partial { .. }
+            | QueryOutcome::Unchanged => Some(Self::Leaf),
+        }
+    }
+}

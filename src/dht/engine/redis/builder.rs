@@ -1,0 +1,184 @@
+//! [`RedisBuilder`].
+
+use std::fmt;
+#[cfg(unix)]
+use std::path::Path;
+use std::time::Duration;
+
+use super::Redis;
+use super::connection::{Login, Place, Server};
+use super::keys::Keys;
+use super::resolver::Resolver;
+use super::url::{Address, RedisUrlError, parse};
+use crate::dht::engine::Limits;
+use crate::dht::record::{MAX_VALUE_LEN, Network};
+
+/// Builds a [`Redis`]; see [`Redis::builder`].
+#[must_use = "a builder does nothing until it builds"]
+pub struct RedisBuilder {
+    network: Network,
+    address: Address,
+    login: Option<Login>,
+    database: u32,
+    keys: Keys,
+    shards: u16,
+    max_members: u32,
+    max_in_flight: usize,
+    refresh: Duration,
+}
+
+impl RedisBuilder {
+    pub(super) fn new(network: Network) -> Self {
+        Self {
+            network,
+            address: Address::Tcp {
+                host: "127.0.0.1".into(),
+                port: 6379,
+            },
+            login: None,
+            database: 0,
+            keys: Keys::of_network(&network),
+            shards: 16,
+            max_members: 0,
+            max_in_flight: 8,
+            refresh: Duration::from_secs(300),
+        }
+    }
+
+    /// Sets address, login and database from a URL:
+    /// `redis://[[username]:password@]host[:port][/database]`, or on Unix
+    /// `unix:///path[?db=database][&user=username][&pass=password]`. What the URL leaves out
+    /// becomes the default.
+    ///
+    /// # Errors
+    ///
+    /// A [`RedisUrlError`] that says what is wrong with it, without the password.
+    pub fn url(mut self, url: &str) -> Result<Self, RedisUrlError> {
+        let target = parse(url)?;
+        self.address = target.address;
+        self.login = target.login;
+        self.database = target.database;
+        Ok(self)
+    }
+
+    /// Sets the address. A name is resolved whenever a connection is made, so after a failover
+    /// it may name another server. Default: 127.0.0.1, port 6379.
+    pub fn server(mut self, host: &str, port: u16) -> Self {
+        self.address = Address::Tcp {
+            host: host.into(),
+            port,
+        };
+        self
+    }
+
+    /// Sets the path of the server's Unix socket, in place of an address.
+    #[cfg(unix)]
+    pub fn unix_socket(mut self, path: impl AsRef<Path>) -> Self {
+        self.address = Address::Unix(path.as_ref().into());
+        self
+    }
+
+    /// Sets the password of the server's default user. Default: none.
+    pub fn password(mut self, password: &str) -> Self {
+        self.login = Some(Login {
+            username: None,
+            password: password.into(),
+        });
+        self
+    }
+
+    /// Sets the user of the server's access control list, and its password. Default: none.
+    pub fn user(mut self, username: &str, password: &str) -> Self {
+        self.login = Some(Login {
+            username: Some(username.into()),
+            password: password.into(),
+        });
+        self
+    }
+
+    /// Sets the number of the database. Default: 0.
+    pub fn database(mut self, number: u32) -> Self {
+        self.database = number;
+        self
+    }
+
+    /// Sets what all keys begin with. All nodes of a network must use the same. No other program
+    /// may have such keys: values of another type are replaced. Default: `relay-registry:` and
+    /// the tag of the network, with bytes that are not letters, digits, `-`, `.` or `_`
+    /// percent-encoded.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.keys = Keys::new(prefix);
+        self
+    }
+
+    /// Sets the number of shards of the directory, at most [`Limits::MAX_SHARDS`]; 0 for none.
+    /// All nodes of a network must use the same: what a node with more shards writes, one with
+    /// fewer does not read. A registry reads at most 16,384 members of a shard. Default: 16.
+    pub fn shards(mut self, shards: u16) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// Sets how many members a shard may have. Then [`join`](crate::dht::RelayDht::join) is
+    /// [`Full`](crate::dht::DhtError::Full). The writers check it, so it holds no writer back
+    /// that does not. 0 for no bound, which is the default.
+    pub fn max_members(mut self, members: u32) -> Self {
+        self.max_members = members;
+        self
+    }
+
+    /// Sets the maximum number of requests in flight, which is also that of connections, clamped
+    /// to 1 to [`Limits::MAX_IN_FLIGHT`]. Default: 8.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.max_in_flight = requests;
+        self
+    }
+
+    /// Sets the interval at which records and memberships are written again, clamped to 1 second
+    /// to 1 day: how long a record may be missing after the server has lost it. It does not
+    /// lengthen what a record is valid for. Default: 5 minutes.
+    pub fn refresh(mut self, refresh: Duration) -> Self {
+        self.refresh = refresh;
+        self
+    }
+
+    /// Builds the engine. It connects when it is first used.
+    #[must_use]
+    pub fn build(self) -> Redis {
+        let place = match &self.address {
+            Address::Tcp { host, port } => Place::Tcp(Resolver::new(host, *port)),
+            #[cfg(unix)]
+            Address::Unix(path) => Place::Unix(path.clone()),
+        };
+        let server = Server {
+            place,
+            login: self.login,
+            database: self.database,
+        };
+        let limits = Limits::new(MAX_VALUE_LEN, self.max_in_flight, self.refresh, self.shards);
+        Redis::from_parts(
+            server,
+            self.network,
+            self.keys,
+            limits.clamped(),
+            self.max_members,
+        )
+    }
+}
+
+/// Does not show the password.
+impl fmt::Debug for RedisBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBuilder")
+            .field("network", &self.network)
+            .field("address", &self.address)
+            .field("login", &self.login)
+            .field("database", &self.database)
+            .field("prefix", &self.keys.prefix())
+            .field("shards", &self.shards)
+            .field("max_members", &self.max_members)
+            .field("max_in_flight", &self.max_in_flight)
+            .field("refresh", &self.refresh)
+            .finish()
+    }
+}

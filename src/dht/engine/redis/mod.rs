@@ -1,0 +1,332 @@
+//! [`Redis`]: an engine over a Redis server.
+
+mod builder;
+mod connection;
+mod failure;
+mod keys;
+mod pool;
+mod reply;
+mod resolver;
+mod scripts;
+mod stream;
+mod url;
+
+use std::fmt;
+use std::time::Instant;
+
+use ::redis::{Value, cmd};
+
+use super::slots::RequestSlots;
+use super::{
+    Answer, Candidate, CandidateSink, DhtError, Limits, MemberSink, NO_SUCH_SHARD, Put, RelayDht,
+};
+use crate::dht::record::{MAX_RECORD_LEN, Network, SignedRecord};
+use crate::relay::NodeId;
+use connection::{Request, Server, malformed};
+use failure::{Failure, dht_error, is_unknown_script, is_wrong_type};
+use keys::Keys;
+use pool::{Pool, Reply};
+use reply::{Page, Written, can_be_record, sequence_of, unwritten, written};
+use scripts::{Script, Scripts};
+
+pub use builder::RedisBuilder;
+pub use url::RedisUrlError;
+
+#[doc = include_str!("layout.md")]
+pub struct Redis {
+    pool: Pool,
+    slots: RequestSlots,
+    scripts: Scripts,
+    network: Network,
+    keys: Keys,
+    limits: Limits,
+    /// The maximum number of members of a shard; 0 for none.
+    max_members: u32,
+}
+
+/// How many members the server is asked for at once.
+const PAGE: &str = "256";
+
+/// The maximum length of a reply with a page of members, in bytes. The server may return several
+/// times what it was asked for: all members of a small shard, which it keeps in one piece.
+const MAX_PAGE_REPLY: usize = 4 << 20;
+
+/// The maximum length of a reply with one record, in bytes.
+const MAX_RECORD_REPLY: usize = 4_096;
+
+/// How often a record is written over bytes that are no record of its relay.
+const ATTEMPTS: u32 = 4;
+
+impl Redis {
+    /// A builder for an engine that reads and writes records of `network`.
+    pub fn builder(network: Network) -> RedisBuilder {
+        RedisBuilder::new(network)
+    }
+
+    fn from_parts(
+        server: Server,
+        network: Network,
+        keys: Keys,
+        limits: Limits,
+        max_members: u32,
+    ) -> Self {
+        Self {
+            pool: Pool::new(server),
+            slots: RequestSlots::new(limits.max_in_flight),
+            scripts: Scripts::new(),
+            network,
+            keys,
+            limits,
+            max_members,
+        }
+    }
+
+    fn check_record(&self, record: &SignedRecord) -> Result<(), DhtError> {
+        let (size, max) = (record.value().len(), self.limits.max_value);
+        if size > max {
+            return Err(DhtError::TooLarge { size, max });
+        }
+        if *record.network() != self.network {
+            return Err(DhtError::Unsupported {
+                what: "records of another network",
+            });
+        }
+        Ok(())
+    }
+
+    fn check_shard(&self, shard: u16) -> Result<(), DhtError> {
+        if shard < self.limits.shards {
+            Ok(())
+        } else {
+            Err(NO_SUCH_SHARD)
+        }
+    }
+
+    /// Runs a script by its hash, and with its code if the server does not know it, as after a
+    /// restart.
+    fn run(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        args: &[&[u8]],
+        max_reply: usize,
+        deadline: Instant,
+    ) -> Result<Reply, Failure> {
+        let reply = self
+            .pool
+            .call(&script.by_hash(keys, args, max_reply), deadline)?;
+        match &reply.value {
+            Value::ServerError(error) if is_unknown_script(error) => self
+                .pool
+                .call(&script.in_full(keys, args, max_reply), deadline),
+            _ => Ok(reply),
+        }
+    }
+
+    fn write(
+        &self,
+        script: &Script,
+        keys: &[&str],
+        args: &[&[u8]],
+        deadline: Instant,
+    ) -> Result<Written, DhtError> {
+        let reply = self.run(script, keys, args, MAX_RECORD_REPLY, deadline)?;
+        written(reply.value)
+    }
+
+    /// The result of a script that returned the `stored` bytes, because they have the sequence of
+    /// `record` or a higher one: `error` if they are a record of the relay, given its sequence.
+    /// If they are none, then they may be replaced.
+    fn judge(
+        &self,
+        record: &SignedRecord,
+        stored: &[u8],
+        error: impl FnOnce(u64) -> DhtError,
+    ) -> Result<(), DhtError> {
+        match SignedRecord::decode(stored, &self.network) {
+            Ok(other) if other.node_id() == record.node_id() => Err(error(other.sequence())),
+            _ => Ok(()),
+        }
+    }
+
+    /// A change of a shard: keys and arguments that joins and leaves have in common.
+    fn change(
+        &self,
+        script: &Script,
+        shard: u16,
+        record: &SignedRecord,
+        args: &[&[u8]],
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        self.check_shard(shard)?;
+        self.check_record(record)?;
+        let _slot = self.slots.acquire(deadline)?;
+        let (node, sequence) = (record.node_id(), record.sequence().to_be_bytes());
+        let (shard, stored) = (self.keys.shard(shard), self.keys.record(&node));
+        let member = node.to_string();
+        let args = [&[member.as_bytes(), &sequence], args].concat();
+        match self.write(script, &[&shard, &stored], &args, deadline)? {
+            Written::Stored => Ok(Put::new(1, 1)),
+            Written::Full => Err(DhtError::Full {
+                max: usize::try_from(self.max_members).unwrap_or(usize::MAX),
+            }),
+            // What is stored was not read: its sequence may be made up.
+            Written::Superseded(_) => Err(DhtError::Superseded { stored: None }),
+            Written::Conflict(_) => Err(DhtError::Conflict),
+            Written::Ended => Err(ended()),
+        }
+    }
+}
+
+impl RelayDht for Redis {
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        self.check_record(record)?;
+        let _slot = self.slots.acquire(deadline)?;
+        let (key, encoded) = (self.keys.record(&record.node_id()), record.encode());
+        let ends_at = ends_at(record);
+        let mut worthless = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let args: [&[u8]; 3] = [&encoded, ends_at.as_bytes(), &worthless];
+            match self.write(&self.scripts.put, &[&key], &args, deadline)? {
+                Written::Stored => return Ok(Put::new(1, 1)),
+                Written::Full => return Err(unwritten()),
+                Written::Ended => return Err(ended()),
+                Written::Superseded(stored) => {
+                    let superseded = |sequence| DhtError::Superseded {
+                        stored: Some(sequence),
+                    };
+                    self.judge(record, &stored, superseded)?;
+                    worthless = stored;
+                }
+                Written::Conflict(stored) => {
+                    self.judge(record, &stored, |_| DhtError::Conflict)?;
+                    worthless = stored;
+                }
+            }
+        }
+        // Someone writes bytes that are no records, faster than this.
+        Err(DhtError::Conflict)
+    }
+
+    fn get(
+        &self,
+        node: &NodeId,
+        newer_than: Option<u64>,
+        deadline: Instant,
+        sink: &mut CandidateSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        let _slot = self.slots.acquire(deadline)?;
+        let mut command = cmd("GETRANGE");
+        // A byte more than a record can have tells that it is none.
+        command
+            .arg(self.keys.record(node))
+            .arg(0)
+            .arg(MAX_RECORD_LEN);
+        let request = Request::new(&command, MAX_RECORD_REPLY);
+        let reply = match self.pool.call(&request, deadline) {
+            Ok(reply) => reply,
+            Err(failure) => return unanswered(failure),
+        };
+        let value = match reply.value {
+            Value::BulkString(bytes) => bytes,
+            Value::ServerError(error) if is_wrong_type(&error) => Vec::new(),
+            Value::ServerError(error) => return Err(dht_error(&error)),
+            _ => return Err(malformed("it did not return a string").into()),
+        };
+        let is_news = newer_than.is_none_or(|bound| sequence_of(&value) > Some(bound));
+        if is_news && can_be_record(&value) && sink(Candidate::Encoded(&value)).is_break() {
+            return Ok(Answer::partial(1, 1));
+        }
+        Ok(answered(reply.is_of_primary))
+    }
+
+    fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
+        let (ends_at, max) = (ends_at(record), self.max_members.to_string());
+        let args = [ends_at.as_bytes(), max.as_bytes()];
+        self.change(&self.scripts.join, shard, record, &args, deadline)
+    }
+
+    fn leave(
+        &self,
+        shard: u16,
+        tombstone: &SignedRecord,
+        deadline: Instant,
+    ) -> Result<Put, DhtError> {
+        self.change(&self.scripts.leave, shard, tombstone, &[], deadline)
+    }
+
+    fn members(
+        &self,
+        shard: u16,
+        deadline: Instant,
+        sink: &mut MemberSink<'_>,
+    ) -> Result<Answer, DhtError> {
+        self.check_shard(shard)?;
+        let _slot = self.slots.acquire(deadline)?;
+        let (shard, records) = (self.keys.shard(shard), self.keys.records());
+        let mut cursor = String::from("0");
+        let mut is_first = true;
+        loop {
+            let args = [cursor.as_bytes(), PAGE.as_bytes(), records.as_bytes()];
+            let script = &self.scripts.members;
+            let reply = match self.run(script, &[&shard], &args, MAX_PAGE_REPLY, deadline) {
+                Ok(reply) => reply,
+                Err(failure) if is_first => return unanswered(failure),
+                Err(Failure::Answered(error)) => return Err(error),
+                Err(_) => return Ok(Answer::partial(1, 1)),
+            };
+            let page = Page::of(reply.value)?;
+            if page.pass_on(sink).is_break() {
+                return Ok(Answer::partial(1, 1));
+            }
+            if page.next == "0" {
+                return Ok(answered(reply.is_of_primary));
+            }
+            cursor = page.next;
+            is_first = false;
+        }
+    }
+}
+
+/// The result of a read that has no reply.
+fn unanswered(failure: Failure) -> Result<Answer, DhtError> {
+    match failure {
+        Failure::Answered(error) => Err(error),
+        Failure::TimedOut | Failure::Unreachable | Failure::Closed => Ok(Answer::unreachable(1)),
+    }
+}
+
+/// The result of a read to its end. A replica may lag behind, so it proves no absence.
+fn answered(is_of_primary: bool) -> Answer {
+    if is_of_primary {
+        Answer::complete(1, 1)
+    } else {
+        Answer::partial(1, 1)
+    }
+}
+
+/// When a record ends, in milliseconds since 1970.
+fn ends_at(record: &SignedRecord) -> String {
+    record.record().expires_at().as_millis().to_string()
+}
+
+fn ended() -> DhtError {
+    DhtError::rejected("the record has ended by the server's clock")
+}
+
+/// Does not show the password.
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis")
+            .field("server", self.pool.server())
+            .field("network", &self.network)
+            .field("prefix", &self.keys.prefix())
+            .field("limits", &self.limits)
+            .field("max_members", &self.max_members)
+            .finish_non_exhaustive()
+    }
+}
