@@ -1,13 +1,17 @@
 //! [`KadValidator`]: what a storage node does with a write under a key of [`Kad`](super::Kad).
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::list::{LENGTH, List, MAX_INVALID, VERSION, is_valid, rank, split_entry};
-use super::{MAX_LIST_LEN, list_key, record_key};
+use super::entry::{Entry, entries, is_list, path_of};
+use super::list::{List, MAX_INVALID, entry_len, is_valid, rank};
+use super::{MAX_DEPTH, MAX_LIST_LEN, REFRESH, list_key, mark_ttl, record_key};
 use crate::dht::engine::{Limits, ShardPath};
-use crate::dht::record::{MAX_RECORD_LEN, Network, Parts, RecordError, SignedRecord, record_len};
+use crate::dht::record::{
+    MAX_RECORD_LEN, MAX_SKEW, MAX_VALUE_LEN, Network, Parts, RecordError, SignedRecord,
+};
 use crate::relay::NodeId;
 
 /// The maximum number of signatures that one call checks. A longer list is read in part;
@@ -21,8 +25,21 @@ const MAX_CHECKS: usize = 512;
 /// node that passes each incoming write through [`reconcile`](Self::reconcile) does not:
 ///
 /// - Of two records of a relay it keeps the newer one.
-/// - It merges lists, so two relays that join at once do not overwrite each other's entry.
-/// - It rejects all other keys, and values that are not valid for their key.
+/// - It merges lists, so two relays that join at once do not overwrite each other's entry. It
+///   adds only entries of relays that belong to the list's shard, and keeps the later one of two
+///   marks of a divided shard.
+/// - It rejects all other keys, and values that are not valid for their key. The key of a list
+///   below a root is a hash, so such a list names its shard.
+///
+/// # What it does not prevent
+///
+/// Keys cost an attacker a signature, not more: new identities are free. One identity makes one
+/// record, one entry in each of the lists on the way down from its root (17 by default), and with
+/// those entries these lists. Marks are not signed. A mark alone makes no list below a root, so
+/// nothing is stored there that costs no signature; but anyone can mark a list that exists. So a
+/// storage node needs a limit of its own for the number of values, and what it does at that limit
+/// is not decided here. A storage node itself is not bound by these rules: it can withhold what
+/// it stores.
 ///
 /// Plain and validating storage nodes may be mixed: the engine needs none of this. Any
 /// number of threads may call it at once; it has no state of its own.
@@ -39,8 +56,9 @@ const MAX_CHECKS: usize = 512;
 #[derive(Clone, Debug)]
 pub struct KadValidator {
     network: Network,
-    /// Sorted.
-    list_keys: Box<[[u8; 32]]>,
+    limits: Limits,
+    /// By the keys of their lists.
+    roots: BTreeMap<[u8; 32], ShardPath>,
     max_list_len: usize,
 }
 
@@ -72,7 +90,8 @@ pub enum ReconcileError {
         /// The maximum length in bytes.
         max: usize,
     },
-    /// The key is not the key of a list, and the value is not a record. The
+    /// The key is not the key of a root's list, and the value is neither a record nor a list that
+    /// names its shard. The
     /// [source](Error::source) has the reason.
     InvalidRecord(RecordError),
     /// The value is a valid record, whose key is another one.
@@ -85,6 +104,25 @@ pub enum ReconcileError {
     NotCurrent,
     /// The value is not a list of a version that this crate knows.
     NotAList,
+    /// The value is the list of a shard, whose key is another one.
+    #[non_exhaustive]
+    WrongShard {
+        /// The shard that the list names.
+        path: ShardPath,
+    },
+    /// The value is the list of a shard that the directory does not have.
+    #[non_exhaustive]
+    NoSuchShard {
+        /// The shard that the list names.
+        path: ShardPath,
+        /// The number of roots of the directory.
+        shards: u16,
+        /// How often they may divide.
+        max_depth: u8,
+    },
+    /// The value is a list that names its shard by a path that no directory has: it is deeper than
+    /// [`Limits::MAX_DEPTH`], or has more bits than its depth.
+    InvalidPath,
 }
 
 impl KadValidator {
@@ -92,16 +130,34 @@ impl KadValidator {
     /// [`Kad::with_shards`](super::Kad::with_shards), at most [`Limits::MAX_SHARDS`].
     #[must_use]
     pub fn new(network: Network, shards: u16) -> Self {
-        let shards = shards.min(Limits::MAX_SHARDS);
-        let mut list_keys: Box<[_]> = (0..shards)
-            .map(|shard| list_key(ShardPath::root(shard)))
-            .collect();
-        list_keys.sort_unstable();
+        let limits = Limits::new(MAX_VALUE_LEN, 1, REFRESH, shards)
+            .dividing(MAX_DEPTH)
+            .clamped();
+        let roots = (0..limits.shards).map(ShardPath::root);
         Self {
             network,
-            list_keys,
+            limits,
+            roots: roots.map(|root| (list_key(root), root)).collect(),
             max_list_len: MAX_LIST_LEN,
         }
+    }
+
+    /// Sets how often shards may divide: [`Kad::with_max_depth`](super::Kad::with_max_depth) of
+    /// the engines, at most [`Limits::MAX_DEPTH`]. Default: 16. With 0, a relay may be in any of
+    /// the lists.
+    #[must_use]
+    pub fn with_max_depth(mut self, max_depth: u8) -> Self {
+        self.limits = self.limits.dividing(max_depth).clamped();
+        self
+    }
+
+    /// Sets the [refresh interval](super::RawKad::refresh) of the engines, clamped to 1 second to
+    /// 1 day. A mark lasts for two of them. Default: 1 hour.
+    #[must_use]
+    pub fn with_refresh(mut self, refresh: Duration) -> Self {
+        self.limits.refresh = refresh;
+        self.limits = self.limits.clamped();
+        self
     }
 
     /// Sets the maximum length of a list in bytes, at most 256 KiB, which is the default. It
@@ -119,10 +175,12 @@ impl KadValidator {
     ///
     /// The result is never longer than the maximum length. If a list is full, then expired
     /// entries are removed first, then the oldest tombstones. Stored announcements keep their
-    /// places, so new entries may be left out.
+    /// places, so new entries may be left out. A list below a root that has no entry but a mark
+    /// is not stored.
     ///
     /// Checks at most 512 signatures, about 50 µs each, for a list, and one for a record. After
-    /// 64 invalid entries the rest of a list is ignored. An entry that is stored, or older than
+    /// 64 invalid entries the rest of a list is ignored; an entry of a relay of another shard is
+    /// invalid, and costs no check. An entry that is stored, or older than
     /// the stored one, costs no check.
     ///
     /// # Errors
@@ -169,12 +227,35 @@ impl KadValidator {
         incoming: &[u8],
         now: Duration,
     ) -> Result<Reconciled, ReconcileError> {
-        if self.list_keys.binary_search(key).is_ok() {
-            check_len(incoming, self.max_list_len)?;
-            return self.merge(stored.unwrap_or_default(), incoming, now);
+        match self.shard_of(key, incoming) {
+            Ok(Some(path)) => self.merge(path, stored.unwrap_or_default(), incoming, now),
+            Ok(None) => self.newer(key, stored, incoming, now),
+            // The public key of a record may be such that the record looks like a list.
+            Err(error) => self.newer(key, stored, incoming, now).map_err(|_| error),
         }
-        check_len(incoming, MAX_RECORD_LEN)?;
-        self.newer(key, stored, incoming, now)
+    }
+
+    /// The shard whose list is stored under `key`; `None` if it is no key of a list.
+    fn shard_of(
+        &self,
+        key: &[u8; 32],
+        incoming: &[u8],
+    ) -> Result<Option<ShardPath>, ReconcileError> {
+        let Some(bytes) = path_of(incoming) else {
+            return Ok(self.roots.get(key).copied());
+        };
+        let path = ShardPath::from_bytes(bytes).ok_or(ReconcileError::InvalidPath)?;
+        if list_key(path) != *key {
+            return Err(ReconcileError::WrongShard { path });
+        }
+        if !path.is_within(&self.limits) {
+            return Err(ReconcileError::NoSuchShard {
+                path,
+                shards: self.limits.shards,
+                max_depth: self.limits.max_depth,
+            });
+        }
+        Ok(Some(path))
     }
 
     /// The newer one of two records.
@@ -185,6 +266,7 @@ impl KadValidator {
         incoming: &[u8],
         now: Duration,
     ) -> Result<Reconciled, ReconcileError> {
+        check_len(incoming, MAX_RECORD_LEN)?;
         let record =
             SignedRecord::decode(incoming, &self.network).map_err(ReconcileError::InvalidRecord)?;
         let node = record.node_id();
@@ -208,15 +290,17 @@ impl KadValidator {
 
     fn merge(
         &self,
+        path: ShardPath,
         stored: &[u8],
         incoming: &[u8],
         now: Duration,
     ) -> Result<Reconciled, ReconcileError> {
-        let Some((&VERSION, entries)) = incoming.split_first() else {
+        check_len(incoming, self.max_list_len)?;
+        if !is_list(incoming) {
             return Err(ReconcileError::NotAList);
-        };
-        let mut merge = Merge::of_stored(stored, self, now);
-        merge.add(entries);
+        }
+        let mut merge = Merge::of_stored(path, stored, self, now);
+        merge.add(incoming);
         Ok(merge.finish())
     }
 }
@@ -224,9 +308,10 @@ impl KadValidator {
 /// A list into which entries of another one are merged.
 struct Merge<'a> {
     validator: &'a KadValidator,
+    path: ShardPath,
     now: Duration,
     list: List,
-    /// The length of the encoded list.
+    /// The length of the encoded list, with room for a mark.
     len: usize,
     has_changed: bool,
     checks: usize,
@@ -235,41 +320,77 @@ struct Merge<'a> {
 
 impl<'a> Merge<'a> {
     /// The stored list without the entries that have expired.
-    fn of_stored(stored: &[u8], validator: &'a KadValidator, now: Duration) -> Self {
+    fn of_stored(
+        path: ShardPath,
+        stored: &[u8],
+        validator: &'a KadValidator,
+        now: Duration,
+    ) -> Self {
+        let list = List::new(path);
         let mut merge = Self {
             validator,
+            path,
             now,
-            list: List::default(),
-            len: 1,
+            len: list.encoded_len(),
+            list,
             has_changed: false,
             checks: 0,
             invalid: 0,
         };
-        let mut rest = stored.get(1..).unwrap_or_default();
-        while let Some((entry, after)) = split_entry(rest) {
-            rest = after;
-            match SignedRecord::decode_verified(entry, &validator.network) {
-                Ok(record) if is_valid(&record, now) => merge.insert(record),
-                _ => merge.has_changed = true,
+        for entry in entries(stored) {
+            match entry {
+                Entry::Path(_) => {}
+                Entry::Mark(divided_at) => merge.add_mark(divided_at),
+                Entry::Record(record) => merge.add_stored(record),
             }
         }
+        merge.has_changed = false;
         merge
     }
 
+    fn add_stored(&mut self, record: &[u8]) {
+        if let Ok(record) = SignedRecord::decode_verified(record, &self.validator.network) {
+            if is_valid(&record, self.now) {
+                self.insert(record);
+            }
+        }
+    }
+
     /// Adds entries of an untrusted list while the bounds on checks allow it.
-    fn add(&mut self, mut entries: &[u8]) {
-        while let Some((entry, after)) = split_entry(entries) {
-            entries = after;
+    fn add(&mut self, incoming: &[u8]) {
+        for entry in entries(incoming) {
             if self.checks >= MAX_CHECKS || self.invalid > MAX_INVALID {
                 return;
             }
-            let Ok(parts) = Parts::split(entry) else {
-                self.invalid += 1;
-                continue;
-            };
-            if !self.is_known(&parts) {
-                self.check(entry);
+            match entry {
+                Entry::Path(_) => {}
+                Entry::Mark(divided_at) => self.add_mark(divided_at),
+                Entry::Record(record) => self.add_record(record),
             }
+        }
+    }
+
+    /// Keeps the later one of two marks, unless it has expired or is of the future.
+    fn add_mark(&mut self, divided_at: u32) {
+        let at = Duration::from_secs(divided_at.into());
+        let is_current =
+            at <= self.now.saturating_add(MAX_SKEW) && self.now < self.mark_end(divided_at);
+        if is_current && self.list.divided_at < Some(divided_at) {
+            self.list.divided_at = Some(divided_at);
+            self.has_changed = true;
+        }
+    }
+
+    /// When a mark ends.
+    fn mark_end(&self, divided_at: u32) -> Duration {
+        Duration::from_secs(divided_at.into()) + mark_ttl(&self.validator.limits)
+    }
+
+    fn add_record(&mut self, record: &[u8]) {
+        match Parts::split(record) {
+            Ok(parts) if self.is_known(&parts) => {}
+            Ok(parts) if self.belongs(&parts) => self.check(record),
+            _ => self.invalid += 1,
         }
     }
 
@@ -278,6 +399,14 @@ impl<'a> Merge<'a> {
         let stored = self.list.entries.get(&NodeId::from(*parts.public_key));
         let sequence = u64::try_from(parts.sequence).unwrap_or_default();
         stored.is_some_and(|stored| rank(stored) >= (sequence, parts.signature))
+    }
+
+    /// Whether the relay of an entry belongs to the shard. If shards do not divide, then it may
+    /// be in any, as its own may be full.
+    fn belongs(&self, parts: &Parts<'_>) -> bool {
+        let limits = &self.validator.limits;
+        let node = NodeId::from(*parts.public_key);
+        limits.max_depth == 0 || self.path.is_of(&node, limits)
     }
 
     /// Verifies an entry, and adds it if there is room.
@@ -342,20 +471,22 @@ impl<'a> Merge<'a> {
 
     fn finish(self) -> Reconciled {
         let records = self.list.entries.values();
-        let expires_at = records.map(|record| record.record().expires_at()).max();
-        match expires_at {
-            Some(expires_at) if self.has_changed => Reconciled::Store {
+        let records = records.map(|record| record.record().expires_at());
+        let mark = self.list.divided_at.map(|at| self.mark_end(at));
+        match records.chain(mark).max() {
+            Some(expires_at) if self.has_changed && self.is_kept() => Reconciled::Store {
                 value: self.list.bytes(),
                 expires_at,
             },
             _ => Reconciled::Keep,
         }
     }
-}
 
-/// The length of an entry of a list.
-fn entry_len(record: &SignedRecord) -> usize {
-    LENGTH + record_len(record.value().len())
+    /// Marks are not signed, and there are 131,070 lists below each root by default. So a mark
+    /// below a root is stored only beside a record.
+    fn is_kept(&self) -> bool {
+        self.path.depth() == 0 || !self.list.entries.is_empty()
+    }
 }
 
 fn check_len(value: &[u8], max: usize) -> Result<(), ReconcileError> {
@@ -380,6 +511,23 @@ impl fmt::Display for ReconcileError {
             Self::WrongKey { node } => write!(f, "this is the record of {node}, of another key"),
             Self::NotCurrent => f.write_str("the record has expired, or is of the future"),
             Self::NotAList => f.write_str("the value is not a list"),
+            Self::WrongShard { path } => {
+                write!(f, "this is the list of shard {path}, of another key")
+            }
+            Self::NoSuchShard {
+                path,
+                shards,
+                max_depth,
+            } => write!(
+                f,
+                "this is the list of shard {path}, but there are {shards} shards, which divide at \
+                 most {max_depth} times"
+            ),
+            Self::InvalidPath => write!(
+                f,
+                "the list has a path that is deeper than {}, or has more bits than its depth",
+                Limits::MAX_DEPTH
+            ),
         }
     }
 }

@@ -1,20 +1,17 @@
-use std::collections::HashMap;
-use std::ops::ControlFlow;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
 use super::*;
-use crate::dht::engine::kad::{Kad, RawKad, ValueSink};
-use crate::dht::engine::{Answer, DhtError, Put, RelayDht};
+use crate::dht::engine::kad::entry::{MARK_LEN, empty};
 use crate::dht::record::{Announcement, RelayRecord, SecretKey};
-use crate::sync::Arc;
-use crate::sync::unmodelled::{Mutex, thread};
+
+mod divided;
 
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 const TTL: Duration = Duration::from_secs(600);
-const WRITERS: u8 = 16;
+
+/// All relays belong to it.
+const ROOT: ShardPath = ShardPath::root(0);
 
 fn validator() -> KadValidator {
-    KadValidator::new(Network::default(), 4)
+    KadValidator::new(Network::default(), 1)
 }
 
 fn key(seed: u16) -> SecretKey {
@@ -39,7 +36,12 @@ fn tombstone(seed: u16, issued_at: Duration) -> SignedRecord {
 }
 
 fn list(records: &[SignedRecord]) -> Vec<u8> {
-    let mut list = List::default();
+    list_at(ROOT, None, records)
+}
+
+fn list_at(path: ShardPath, mark: Option<Duration>, records: &[SignedRecord]) -> Vec<u8> {
+    let mut list = List::new(path);
+    list.divided_at = mark.map(|at| at.as_secs() as u32);
     for record in records {
         list.entries.insert(record.node_id(), record.clone());
     }
@@ -55,10 +57,9 @@ fn forged(seed: u16) -> Vec<u8> {
 }
 
 fn list_of_encoded(entries: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = vec![VERSION];
+    let mut bytes = empty();
     for entry in entries {
-        bytes.extend_from_slice(&(entry.len() as u16).to_be_bytes());
-        bytes.extend_from_slice(entry);
+        Entry::Record(entry).push_to(&mut bytes);
     }
     bytes
 }
@@ -107,7 +108,7 @@ fn a_newer_record_replaces_an_older_one_and_never_the_reverse() {
 
 #[test]
 fn noise_is_rejected_under_every_key() {
-    let list_key = list_key(ShardPath::root(3));
+    let list_key = list_key(ROOT);
     let validator = validator();
     let not_a_list = validator.reconcile(&list_key, None, b"noise", NOW);
     assert_eq!(not_a_list, Err(ReconcileError::NotAList));
@@ -121,13 +122,12 @@ fn noise_is_rejected_under_every_key() {
 
 #[test]
 fn the_list_of_a_shard_that_does_not_exist_is_rejected() {
+    let validator = KadValidator::new(Network::default(), 4);
     let list = list(&[record(1, NOW)]);
-    assert!(
-        validator()
-            .reconcile(&list_key(ShardPath::root(3)), None, &list, NOW)
-            .is_ok()
-    );
-    let rejected = validator().reconcile(&list_key(ShardPath::root(4)), None, &list, NOW);
+    let reconcile =
+        |shard| validator.reconcile(&list_key(ShardPath::root(shard)), None, &list, NOW);
+    assert!(reconcile(3).is_ok());
+    let rejected = reconcile(4);
     assert!(matches!(rejected, Err(ReconcileError::InvalidRecord(_))));
 }
 
@@ -137,17 +137,12 @@ fn lists_are_merged_in_any_order_to_the_same_list() {
     let one = list(&[record(1, NOW), record(2, NOW)]);
     let other = list(&[tombstone(1, later), record(3, NOW)]);
     let merged = |stored_list: &[u8], incoming: &[u8]| {
-        stored(validator().reconcile(
-            &list_key(ShardPath::root(0)),
-            Some(stored_list),
-            incoming,
-            later,
-        ))
+        stored(validator().reconcile(&list_key(ROOT), Some(stored_list), incoming, later))
     };
     let expected = list(&[tombstone(1, later), record(2, NOW), record(3, NOW)]);
     assert_eq!(merged(&one, &other), expected);
     assert_eq!(merged(&other, &one), expected);
-    let again = validator().reconcile(&list_key(ShardPath::root(0)), Some(&expected), &one, later);
+    let again = validator().reconcile(&list_key(ROOT), Some(&expected), &one, later);
     assert_eq!(again, Ok(Reconciled::Keep));
 }
 
@@ -155,7 +150,7 @@ fn lists_are_merged_in_any_order_to_the_same_list() {
 fn an_entry_is_dropped_when_its_record_ends() {
     let later = NOW + TTL;
     let (old, new) = (list(&[record(1, NOW)]), list(&[record(2, later)]));
-    let merged = validator().reconcile(&list_key(ShardPath::root(0)), Some(&old), &new, later);
+    let merged = validator().reconcile(&list_key(ROOT), Some(&old), &new, later);
     assert_eq!(stored(merged), new);
 }
 
@@ -165,12 +160,7 @@ fn a_full_list_keeps_its_announcements_and_drops_the_oldest_tombstones() {
     let full = list(&[record(1, NOW), tombstone(2, NOW), tombstone(3, later)]);
     let validator = validator().with_max_list_len(full.len() + 20);
     let reconcile = |stored_list: &[u8], incoming| {
-        validator.reconcile(
-            &list_key(ShardPath::root(0)),
-            Some(stored_list),
-            incoming,
-            later,
-        )
+        validator.reconcile(&list_key(ROOT), Some(stored_list), incoming, later)
     };
     let joined = stored(reconcile(&full, &list(&[record(4, NOW)])));
     assert!(joined.len() <= full.len() + 20);
@@ -178,17 +168,13 @@ fn a_full_list_keeps_its_announcements_and_drops_the_oldest_tombstones() {
     let announcements = &list(&[record(1, NOW), record(4, NOW)]);
     assert!(joined == *newest || joined == *announcements);
 
-    let small = KadValidator::new(Network::default(), 4).with_max_list_len(announcements.len());
+    let small =
+        KadValidator::new(Network::default(), 1).with_max_list_len(announcements.len() + MARK_LEN);
     let crowded = list(&[record(5, later), record(6, later)]);
-    let kept = small.reconcile(
-        &list_key(ShardPath::root(0)),
-        Some(announcements),
-        &crowded,
-        later,
-    );
+    let kept = small.reconcile(&list_key(ROOT), Some(announcements), &crowded, later);
     assert_eq!(kept, Ok(Reconciled::Keep), "there is no room");
     let renewed = stored(small.reconcile(
-        &list_key(ShardPath::root(0)),
+        &list_key(ROOT),
         Some(announcements),
         &list(&[record(4, later)]),
         later,
@@ -200,8 +186,8 @@ fn a_full_list_keeps_its_announcements_and_drops_the_oldest_tombstones() {
 fn a_list_of_noise_costs_a_bounded_number_of_checks() {
     let validator = validator();
     let noise: Vec<_> = (0..600).map(forged).collect();
-    let mut merge = Merge::of_stored(&[], &validator, NOW);
-    merge.add(&list_of_encoded(&noise)[1..]);
+    let mut merge = Merge::of_stored(ROOT, &[], &validator, NOW);
+    merge.add(&list_of_encoded(&noise));
     assert_eq!(merge.checks, MAX_INVALID + 1);
     assert_eq!(merge.finish(), Reconciled::Keep);
 }
@@ -211,91 +197,13 @@ fn a_long_valid_list_is_taken_in_several_writes_and_known_entries_cost_nothing()
     let validator = validator();
     let records: Vec<_> = (0..600).map(|seed| record(seed, NOW)).collect();
     let long = list(&records);
-    let mut first = Merge::of_stored(&[], &validator, NOW);
-    first.add(&long[1..]);
+    let mut first = Merge::of_stored(ROOT, &[], &validator, NOW);
+    first.add(&long);
     assert_eq!(first.checks, MAX_CHECKS);
     let part = stored(Ok(first.finish()));
 
-    let mut second = Merge::of_stored(&part, &validator, NOW);
-    second.add(&long[1..]);
+    let mut second = Merge::of_stored(ROOT, &part, &validator, NOW);
+    second.add(&long);
     assert_eq!(second.checks, records.len() - MAX_CHECKS);
     assert_eq!(stored(Ok(second.finish())), long);
-}
-
-/// Storage nodes that each pass a write through the validator.
-#[derive(Clone)]
-struct Validating {
-    validator: KadValidator,
-    nodes: Arc<[Mutex<HashMap<[u8; 32], Vec<u8>>>; 3]>,
-}
-
-impl RawKad for Validating {
-    fn max_value(&self) -> usize {
-        1 << 16
-    }
-
-    fn max_in_flight(&self) -> usize {
-        WRITERS.into()
-    }
-
-    fn store(&self, key: [u8; 32], value: &[u8], _: Instant) -> Result<Put, DhtError> {
-        for node in self.nodes.iter() {
-            let mut values = node.lock();
-            let stored = values.get(&key).map(Vec::as_slice);
-            if let Ok(Reconciled::Store { value, .. }) =
-                self.validator.reconcile(&key, stored, value, wall_time())
-            {
-                values.insert(key, value);
-            }
-        }
-        Ok(Put::new(3, 3))
-    }
-
-    fn find_value(
-        &self,
-        key: [u8; 32],
-        _: Instant,
-        sink: &mut ValueSink<'_>,
-    ) -> Result<Answer, DhtError> {
-        for node in self.nodes.iter() {
-            let value = node.lock().get(&key).cloned();
-            if value.is_some_and(|value| sink(&value) == ControlFlow::Break(())) {
-                return Ok(Answer::partial(3, 3));
-            }
-        }
-        Ok(Answer::complete(3, 3))
-    }
-}
-
-fn wall_time() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
-}
-
-/// Each writer has an engine of its own: a process of its own.
-#[test]
-fn a_race_of_writers_loses_no_entry() {
-    let raw = Validating {
-        validator: validator(),
-        nodes: Arc::default(),
-    };
-    let deadline = Instant::now() + Duration::from_secs(120);
-    let issued_at = wall_time();
-    thread::scope(|scope| {
-        for writer in 0..WRITERS {
-            let dht = Kad::new(raw.clone(), Network::default()).with_shards(4);
-            scope.spawn(move || {
-                let joined = dht.join(1, &record(writer.into(), issued_at), deadline);
-                assert!(joined.is_ok(), "{joined:?}");
-            });
-        }
-    });
-    let expected: Vec<_> = (0..WRITERS)
-        .map(|writer| record(writer.into(), issued_at))
-        .collect();
-    for node in raw.nodes.iter() {
-        assert_eq!(
-            node.lock().get(&list_key(ShardPath::root(1))),
-            Some(&list(&expected))
-        );
-    }
 }
