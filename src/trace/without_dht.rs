@@ -1,7 +1,7 @@
 //! The types for the DHT in a build without the feature `tracing`. They are empty.
 
 use super::Issue;
-use crate::dht::{DhtError, OfferOutcome, RejectReason};
+use crate::dht::{DhtError, OfferOutcome, RejectReason, ShardPath};
 use crate::relay::{Endpoint, NodeId};
 use std::fmt;
 use std::time::Duration;
@@ -33,11 +33,11 @@ impl DhtNotes {
 }
 
 impl DhtTrace {
-    pub(crate) fn publish_span(&self, _: &NodeId, _: Option<u16>, _: bool) -> JobSpan {
+    pub(crate) fn publish_span(&self, _: &NodeId, _: Option<ShardPath>, _: bool) -> JobSpan {
         JobSpan {}
     }
 
-    pub(crate) fn query_span(&self, _: Option<&NodeId>, _: Option<u16>) -> JobSpan {
+    pub(crate) fn query_span(&self, _: Option<&NodeId>, _: Option<ShardPath>) -> JobSpan {
         JobSpan {}
     }
 
