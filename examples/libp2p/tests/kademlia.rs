@@ -1,15 +1,17 @@
 //! The registry's engine over libp2p's Kademlia, on a network on 127.0.0.1.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use futures::future::{join_all, try_join_all};
 use relay_libp2p::network::{Network, NetworkError, eventually};
 use relay_libp2p::node::{Node, RelayConfig};
 use relay_registry::NodeId;
 use relay_registry::dht::{
-    Announcement, Coverage, DhtError, Kad, Network as Tag, RawKad, RelayDht, RelayRecord,
+    Announcement, Coverage, DhtError, Kad, Limits, Network as Tag, RawKad, RelayDht, RelayRecord,
     SecretKey, SignedRecord, conformance::Suite,
 };
 
@@ -17,6 +19,9 @@ type Tested = Result<(), NetworkError>;
 
 const SHARDS: u16 = 2;
 const WRITERS: u8 = 16;
+
+/// As many as the conformance suite has, so that each is a node of its own.
+const HANDLES: usize = 18;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A node that only asks the DHT.
@@ -31,7 +36,7 @@ fn engine(node: &Node) -> Kad<impl RawKad + use<>> {
     Kad::new(node.kademlia(), Tag::default()).with_shards(SHARDS)
 }
 
-fn record(seed: u8) -> SignedRecord {
+fn record(key: &SecretKey) -> SignedRecord {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .expect("the clock is set");
@@ -39,8 +44,7 @@ fn record(seed: u8) -> SignedRecord {
     let announcement = announcement.expect("it is valid");
     let (sequence, ttl) = (now.as_micros() as u64, Duration::from_secs(600));
     let record = RelayRecord::announce(announcement, sequence, now, ttl).expect("it is valid");
-    let key = SecretKey::from_seed([seed; 32]);
-    SignedRecord::sign(&record, &key, &Tag::default()).expect("it signs")
+    SignedRecord::sign(&record, key, &Tag::default()).expect("it signs")
 }
 
 fn deadline() -> Instant {
@@ -52,6 +56,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work)
         .await
         .expect("it does not panic")
+}
+
+/// The key of a relay that belongs to this shard.
+fn key_of(shard: u16) -> SecretKey {
+    let limits = Limits::new(0, 0, Duration::ZERO, SHARDS);
+    let keys = (0..=u8::MAX).map(|seed| SecretKey::from_seed([seed; 32]));
+    let mut keys = keys.filter(|key| limits.shard_of(&key.node_id()) == Some(shard));
+    keys.next().expect("each shard has one in 256 relays")
 }
 
 fn members(dht: &impl RelayDht, shard: u16) -> BTreeSet<NodeId> {
@@ -67,10 +79,9 @@ fn members(dht: &impl RelayDht, shard: u16) -> BTreeSet<NodeId> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_engine_passes_the_conformance_suite() -> Tested {
     let network = Network::start(4).await?;
-    let clients = [client(&network).await?, client(&network).await?];
+    let clients = try_join_all((0..HANDLES).map(|_| client(&network))).await?;
     blocking(move || {
-        let mut next = clients.iter().cycle();
-        let next = std::cell::RefCell::new(&mut next);
+        let next = RefCell::new(clients.iter().cycle());
         let make = || engine(next.borrow_mut().next().expect("it is endless"));
         let suite = Suite::new(make, &Tag::default()).request_timeout(TIMEOUT);
         suite.check();
@@ -87,24 +98,37 @@ async fn relays_that_join_at_once_are_all_listed() -> Tested {
         let node = client(&network).await?;
         joining.push(blocking_join(node, seed));
     }
-    let joined = futures::future::join_all(joining).await;
+    let joined = join_all(joining).await;
     assert!(joined.iter().all(Result::is_ok), "{joined:?}");
     let reader = client(&network).await?;
-    let found = blocking(move || members(&engine(&reader), 1)).await;
+    let found = blocking(move || {
+        let dht = engine(&reader);
+        (0..SHARDS).flat_map(|shard| members(&dht, shard)).collect()
+    });
+    let found: BTreeSet<_> = found.await;
     let expected = (0..WRITERS).map(|seed| SecretKey::from_seed([seed; 32]).node_id());
     assert_eq!(found, expected.collect());
     Ok(())
 }
 
 async fn blocking_join(node: Node, seed: u8) -> Result<(), DhtError> {
-    blocking(move || engine(&node).join(1, &record(seed), deadline()).map(|_| ())).await
+    blocking(move || {
+        let record = record(&SecretKey::from_seed([seed; 32]));
+        let dht = engine(&node);
+        let shard = dht
+            .limits()
+            .shard_of(&record.node_id())
+            .expect("a directory");
+        dht.join(shard, &record, deadline()).map(|_| ())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn noise_does_not_replace_a_record_or_a_list() -> Tested {
     let network = Network::start(4).await?;
     let (relay, attacker) = (Arc::new(client(&network).await?), client(&network).await?);
-    let own = record(1);
+    let own = record(&key_of(0));
     let (node, writer) = (own.node_id(), relay.clone());
     let (stored, keys) = blocking(move || {
         let dht = engine(&writer);
@@ -166,7 +190,7 @@ async fn without_storage_nodes_nothing_is_proved_absent() -> Tested {
     };
     let node = Node::start(config).await?;
     drop(network);
-    let own = record(1);
+    let own = record(&key_of(0));
     let (written, answer) = blocking(move || {
         let raw = node.kademlia();
         let soon = Instant::now() + Duration::from_secs(10);

@@ -42,12 +42,15 @@ pub enum StorageError {
 }
 
 impl StorageNode {
-    /// The filter for the records of `network`, whose directory has so many shards.
+    /// The filter for the records of `network`, whose directory has so many shards, which divide
+    /// as often as those of [`Kad`](relay_registry::dht::Kad) do by default. Records are written
+    /// again each `refresh`.
     #[must_use]
-    pub fn new(network: Network, shards: u16) -> Self {
-        Self {
-            validator: KadValidator::new(network, shards).with_max_list_len(MAX_VALUE_LEN),
-        }
+    pub fn new(network: Network, shards: u16, refresh: Duration) -> Self {
+        let validator = KadValidator::new(network, shards)
+            .with_refresh(refresh)
+            .with_max_list_len(MAX_VALUE_LEN);
+        Self { validator }
     }
 
     /// Decides about an incoming record, and stores what is left of it. Returns whether
@@ -136,7 +139,8 @@ mod tests {
 
     #[test]
     fn only_valid_records_are_stored() {
-        let (node, local) = (StorageNode::new(Network::default(), 4), PeerId::random());
+        let node = StorageNode::new(Network::default(), 4, Duration::from_secs(60));
+        let local = PeerId::random();
         let mut store = MemoryStore::new(local);
         let noise = [&[7; 32][..], b"/relay-circuits/", b"any"];
         for key in noise {

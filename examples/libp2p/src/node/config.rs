@@ -53,7 +53,7 @@ pub struct Timing {
     pub sweep: Duration,
     /// How often each learned relay is probed. Default: 10 s.
     pub probe: Duration,
-    /// How often records are written again. Default: 60 s.
+    /// How often records are written again. All nodes must use the same one. Default: 60 s.
     pub refresh: Duration,
     /// The longest time for a request to the DHT. Default: 5 s.
     pub request: Duration,

@@ -111,7 +111,7 @@ impl Task {
             events,
             storage: config
                 .stores_records
-                .then(|| StorageNode::new(config.network, config.shards)),
+                .then(|| StorageNode::new(config.network, config.shards, config.timing.refresh)),
             queries: Queries::default(),
             probes: Probes::default(),
             circuits: Circuits::default(),
