@@ -35,9 +35,6 @@ pub struct ShardPath {
 }
 
 impl ShardPath {
-    /// The length of its encoding in bytes.
-    pub(in crate::dht) const LEN: usize = 7;
-
     /// The root with this number.
     #[must_use]
     pub const fn root(shard: u16) -> Self {
@@ -62,24 +59,6 @@ impl ShardPath {
     pub(in crate::dht) fn below(shard: u16, hash: u32, depth: u8) -> Self {
         let bits = hash.checked_shr(32 - u32::from(depth)).unwrap_or(0);
         Self { shard, depth, bits }
-    }
-
-    /// Whether a relay belongs to this shard.
-    pub(in crate::dht) fn is_of(&self, node: &NodeId, limits: &Limits) -> bool {
-        Self::of(node, limits, self.depth) == Some(*self)
-    }
-
-    /// The number of its root, its depth and its bits, big-endian.
-    pub(in crate::dht) fn to_bytes(self) -> [u8; Self::LEN] {
-        let ([a, b], [c, d, e, f]) = (self.shard.to_be_bytes(), self.bits.to_be_bytes());
-        [a, b, self.depth, c, d, e, f]
-    }
-
-    /// `None` if it is too deep for any directory, or has more bits than its depth.
-    pub(in crate::dht) fn from_bytes([a, b, depth, c, d, e, f]: [u8; Self::LEN]) -> Option<Self> {
-        let (shard, bits) = (u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f]));
-        let is_valid = depth <= Limits::MAX_DEPTH && bits >> depth == 0;
-        is_valid.then_some(Self { shard, depth, bits })
     }
 
     /// The number of its root.
@@ -138,6 +117,31 @@ impl ShardPath {
     #[must_use]
     pub fn is_within(&self, limits: &Limits) -> bool {
         self.shard < limits.shards && self.depth <= limits.max_depth
+    }
+}
+
+/// For engines, which are not modelled.
+#[cfg(not(relay_loom))]
+impl ShardPath {
+    /// The length of its encoding in bytes.
+    pub(in crate::dht) const LEN: usize = 7;
+
+    /// Whether a relay belongs to this shard.
+    pub(in crate::dht) fn is_of(&self, node: &NodeId, limits: &Limits) -> bool {
+        Self::of(node, limits, self.depth) == Some(*self)
+    }
+
+    /// The number of its root, its depth and its bits, big-endian.
+    pub(in crate::dht) fn to_bytes(self) -> [u8; Self::LEN] {
+        let ([a, b], [c, d, e, f]) = (self.shard.to_be_bytes(), self.bits.to_be_bytes());
+        [a, b, self.depth, c, d, e, f]
+    }
+
+    /// `None` if it is too deep for any directory, or has more bits than its depth.
+    pub(in crate::dht) fn from_bytes([a, b, depth, c, d, e, f]: [u8; Self::LEN]) -> Option<Self> {
+        let (shard, bits) = (u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f]));
+        let is_valid = depth <= Limits::MAX_DEPTH && bits >> depth == 0;
+        is_valid.then_some(Self { shard, depth, bits })
     }
 }
 
@@ -205,6 +209,7 @@ mod tests {
         assert_eq!(child.map(|path| path.to_string()), Some("3/01".into()));
     }
 
+    #[cfg(not(relay_loom))]
     #[test]
     fn the_encoding_of_a_path_has_no_bits_above_its_depth() {
         for depth in 0..=Limits::MAX_DEPTH {
