@@ -18,6 +18,10 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_m
 /// time to replace such a relay itself.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long a relay and a peer may take to answer, at first. Later it is half of the time that was
+/// waited already: on a slow machine or path, the same short limit would fail for ever.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// A node that reaches peers through relays which its registry chooses.
 #[derive(Debug)]
 pub struct Broker {
@@ -64,6 +68,16 @@ pub enum ReachError {
     NoNodeId(PeerId),
 }
 
+/// An attempt to reach a peer through each of its relays once.
+struct Attempt {
+    target: NodeId,
+    peer: PeerId,
+    /// Whether relays that failed lately are left out.
+    is_patient: bool,
+    /// For each relay.
+    timeout: Duration,
+}
+
 impl Broker {
     /// A broker on top of a node that learns relays.
     #[must_use]
@@ -88,8 +102,13 @@ impl Broker {
         let (begun, mut wait) = (Instant::now(), RETRY.0);
         loop {
             let relays = self.node.relays_of(peer).await;
-            let is_patient = begun.elapsed() < PATIENCE.min(limit / 2);
-            let error = match self.try_relays(&target, peer, &relays, is_patient).await {
+            let attempt = Attempt {
+                target,
+                peer,
+                is_patient: begun.elapsed() < PATIENCE.min(limit / 2),
+                timeout: ANSWER_TIMEOUT.max(begun.elapsed() / 2),
+            };
+            let error = match self.try_relays(&attempt, &relays).await {
                 Ok(session) => return Ok(session),
                 Err(error) => error,
             };
@@ -104,23 +123,21 @@ impl Broker {
     /// Tries the relays of a peer, best first, each once.
     async fn try_relays(
         &self,
-        target: &NodeId,
-        peer: PeerId,
+        attempt: &Attempt,
         relays: &[PeerId],
-        is_patient: bool,
     ) -> Result<Session, ReachError> {
         if relays.is_empty() {
-            return Err(ReachError::NotFound(peer));
+            return Err(ReachError::NotFound(attempt.peer));
         }
         let mut candidates: HashSet<NodeId> = relays.iter().filter_map(node_of).collect();
         self.learn(&candidates);
-        if is_patient {
+        if attempt.is_patient {
             candidates.retain(|relay| !self.is_failing(relay));
         }
         let (mut failed, mut last) = (0, ReachError::NoRelay(relays.len()));
-        while let Some(lease) = self.reserve(target, &candidates) {
+        while let Some(lease) = self.reserve(&attempt.target, &candidates) {
             candidates.remove(&lease.relay().node_id());
-            match self.dial(&lease, peer).await {
+            match self.dial(&lease, attempt).await {
                 Ok((relay, circuit)) => {
                     lease.succeeded();
                     return Ok(Session {
@@ -170,13 +187,19 @@ impl Broker {
     }
 
     /// Dials the address at which the relay was probed, not one that the peer states.
-    async fn dial(&self, lease: &Lease, peer: PeerId) -> Result<(PeerId, Circuit), DialFailure> {
+    async fn dial(
+        &self,
+        lease: &Lease,
+        attempt: &Attempt,
+    ) -> Result<(PeerId, Circuit), DialFailure> {
+        let peer = attempt.peer;
         let relay = lease.relay();
         let node = relay.node_id();
         let target = peer_of(&node).zip(address_of(&node, relay.endpoint()));
         let (id, address) = target.ok_or_else(|| DialFailure::Relay("it has no address".into()))?;
         let circuit = address.with(Protocol::P2pCircuit).with(Protocol::P2p(peer));
-        Ok((id, self.node.dial(circuit, peer).await?))
+        let circuit = self.node.dial(circuit, peer, attempt.timeout).await?;
+        Ok((id, circuit))
     }
 
     fn registry(&self) -> &Registry {

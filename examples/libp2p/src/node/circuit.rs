@@ -120,9 +120,6 @@ struct Open {
     end: oneshot::Sender<Ended>,
 }
 
-/// How long a ping over a new circuit may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-
 #[derive(Debug)]
 struct Dialling {
     peer: PeerId,
@@ -133,8 +130,7 @@ struct Dialling {
 pub(super) type Reply = oneshot::Sender<Result<Circuit, DialFailure>>;
 
 impl Circuits {
-    pub(super) fn dial(&mut self, id: ConnectionId, peer: PeerId, reply: Reply) {
-        let deadline = Instant::now() + ANSWER_TIMEOUT;
+    pub(super) fn dial(&mut self, id: ConnectionId, peer: PeerId, deadline: Instant, reply: Reply) {
         let dialling = Dialling {
             peer,
             reply,

@@ -13,7 +13,7 @@ mod task;
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libp2p::{Multiaddr, PeerId, TransportError};
 use relay_registry::{BuildError, RegisterError, Registry};
@@ -170,16 +170,23 @@ impl Node {
         self.events.subscribe()
     }
 
-    /// Dials a peer through a relay, and waits until a ping over the circuit was answered.
+    /// Dials a peer through a relay, and waits until a ping over the circuit was answered, at most
+    /// for `timeout`.
     ///
     /// # Errors
     ///
     /// A [`DialFailure`] that says whose fault it was.
-    pub async fn dial(&self, circuit: Multiaddr, peer: PeerId) -> Result<Circuit, DialFailure> {
+    pub async fn dial(
+        &self,
+        circuit: Multiaddr,
+        peer: PeerId,
+        timeout: Duration,
+    ) -> Result<Circuit, DialFailure> {
         let (reply, answer) = oneshot::channel();
         self.command(Command::Dial {
             address: circuit,
             peer,
+            deadline: Instant::now() + timeout,
             reply,
         })
         .await;

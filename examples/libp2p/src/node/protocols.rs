@@ -76,7 +76,8 @@ fn protocols(
     let identify = identify::Config::new(IDENTIFY.to_owned(), keypair.public());
     let ping = ping::Config::new()
         .with_interval(config.timing.ping)
-        .with_timeout(config.timing.ping);
+        // An answer that is late is one. Silence is measured elsewhere.
+        .with_timeout(config.timing.max_silence / 2);
     let relay = config.relay.as_ref().map(|relay| {
         let mut relay = relay::Behaviour::new(local, relay_config(relay));
         // libp2p would wait until the external address is confirmed.

@@ -43,6 +43,7 @@ pub(crate) enum Command {
     Dial {
         address: Multiaddr,
         peer: PeerId,
+        deadline: Instant,
         reply: Reply,
     },
     /// The end of all connections to a peer.
@@ -154,8 +155,9 @@ impl Task {
             Command::Dial {
                 address,
                 peer,
+                deadline,
                 reply,
-            } => self.dial(address, peer, reply),
+            } => self.dial(address, peer, deadline, reply),
             Command::Disconnect(peer) => {
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
@@ -175,10 +177,10 @@ impl Task {
         }
     }
 
-    fn dial(&mut self, address: Multiaddr, peer: PeerId, reply: Reply) {
+    fn dial(&mut self, address: Multiaddr, peer: PeerId, deadline: Instant, reply: Reply) {
         let (id, dialled) = self.connect(peer, address);
         match dialled {
-            Ok(()) => self.circuits.dial(id, peer, reply),
+            Ok(()) => self.circuits.dial(id, peer, deadline, reply),
             Err(error) => {
                 let _ = reply.send(Err(DialFailure::of(&error)));
             }
