@@ -1,6 +1,9 @@
 //! The decisions of [`Behaviour`](super::Behaviour), without a network and without a clock:
 //! events come in with the time at which they happened, and [`Action`]s go out.
 
+mod choice;
+mod slot;
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -8,8 +11,9 @@ use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
 use libp2p::swarm::ListenOpts;
 use libp2p::{Multiaddr, PeerId};
-use relay_registry::{CircuitState, Failure, FindOptions, Lease, NodeId, Registry, RelayInfo};
+use relay_registry::{Failure, NodeId, Registry, RelayInfo};
 
+use self::slot::{Phase, Slot};
 use super::{Config, Event, Lost};
 use crate::ids::peer_of;
 
@@ -24,45 +28,6 @@ pub(super) enum Action {
     Disconnect(PeerId),
     /// Report an event.
     Report(Event),
-}
-
-/// One reservation, from the attempt to its end.
-#[derive(Debug)]
-struct Slot {
-    node: NodeId,
-    relay: PeerId,
-    domain: Option<String>,
-    listener: ListenerId,
-    phase: Phase,
-    /// The last answer to a ping, or the acceptance. `None` if no answers are expected.
-    answered: Option<Instant>,
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// Asked for. The lease tells the registry which attempt succeeded or failed.
-    Pending { since: Instant, lease: Box<Lease> },
-    /// Accepted. The relay client of libp2p renews it.
-    Held,
-    /// It took too long, and does not count any more. libp2p 0.57 panics if a listener is
-    /// removed before the relay has answered, so it stays until the relay does.
-    Abandoned,
-    /// Its removal was asked for.
-    Closing,
-}
-
-impl Slot {
-    fn is_active(&self) -> bool {
-        matches!(self.phase, Phase::Pending { .. } | Phase::Held)
-    }
-
-    fn is_pending(&self) -> bool {
-        matches!(self.phase, Phase::Pending { .. })
-    }
-
-    fn is_held(&self) -> bool {
-        matches!(self.phase, Phase::Held)
-    }
 }
 
 /// The most attempts that are abandoned and not yet ended. With more, no attempt begins.
@@ -329,43 +294,6 @@ impl Reservations {
             .is_some_and(|relay| self.attempt(&relay, now))
     }
 
-    /// Whether a relay other than `taken` does not back off. If this node has a reservation,
-    /// then the others can wait: a find would hand out a relay that backs off as a last resort,
-    /// and so begin its trial.
-    fn has_relay_except(&self, taken: &[NodeId]) -> bool {
-        let is_usable = |relay: &RelayInfo| {
-            relay.circuit() != CircuitState::Open
-                && !relay.is_draining()
-                && !relay.is_banned()
-                && !taken.contains(&relay.node_id())
-        };
-        self.registry.relays().iter().any(is_usable)
-    }
-
-    /// The best relay other than `taken`, and in another failure domain if there is one.
-    fn find(
-        &self,
-        taken: &[NodeId],
-        domains: &[String],
-        preferred: Option<NodeId>,
-    ) -> Option<RelayInfo> {
-        let mut options = self.config.options.clone().exclude(taken.iter().copied());
-        if let Some(relay) = preferred {
-            let Config {
-                move_gain,
-                move_share,
-                ..
-            } = self.config;
-            options = options.prefer(relay).prefer_with(move_gain, move_share);
-        }
-        let elsewhere = options.clone().exclude_domains(domains);
-        let find = |options: &FindOptions| self.registry.find_home_relay(options).ok();
-        // A relay that backs off is no reason to leave the failure domains.
-        find(&elsewhere)
-            .filter(|relay| domains.is_empty() || !relay.is_last_resort())
-            .or_else(|| find(&options))
-    }
-
     /// Asks a relay for a reservation. False if that cannot be done now.
     fn attempt(&mut self, relay: &RelayInfo, now: Instant) -> bool {
         let node = relay.node_id();
@@ -395,70 +323,6 @@ impl Reservations {
         });
         self.actions.push_back(Action::Listen(opts));
         true
-    }
-
-    /// Compares what is held with what would be chosen now.
-    fn review(&mut self, now: Instant) {
-        let mut wanted: Vec<RelayInfo> = Vec::new();
-        for role in 0..self.config.reservations {
-            let taken: Vec<_> = wanted.iter().map(RelayInfo::node_id).collect();
-            let domains: Vec<_> = wanted
-                .iter()
-                .filter_map(RelayInfo::failure_domain)
-                .collect();
-            let domains: Vec<_> = domains.into_iter().map(str::to_owned).collect();
-            let preferred = match role {
-                0 => self.home,
-                _ => self.held_except(&taken),
-            };
-            let unavailable = self.slots.iter().filter(|slot| !slot.is_active());
-            let excluded: Vec<_> = taken
-                .iter()
-                .copied()
-                .chain(unavailable.map(|slot| slot.node))
-                .collect();
-            match self.find(&excluded, &domains, preferred) {
-                Some(relay) => wanted.push(relay),
-                None => return,
-            }
-        }
-        self.change_to(&wanted, now);
-    }
-
-    /// Makes the missing reservations before it gives up the others.
-    fn change_to(&mut self, wanted: &[RelayInfo], now: Instant) {
-        let is_held =
-            |slots: &[Slot], node| slots.iter().any(|slot| slot.node == node && slot.is_held());
-        let mut are_all_held = true;
-        for relay in wanted {
-            if !is_held(&self.slots, relay.node_id()) {
-                are_all_held = false;
-                // A failing relay is no improvement.
-                if !relay.is_last_resort() {
-                    self.attempt(relay, now);
-                }
-            }
-        }
-        if !are_all_held {
-            return;
-        }
-        self.set_home(wanted.first().map(RelayInfo::node_id));
-        for slot in self.slots.iter_mut().filter(|slot| slot.is_held()) {
-            if !wanted.iter().any(|relay| relay.node_id() == slot.node) {
-                slot.phase = Phase::Closing;
-                let relay = slot.relay;
-                self.actions.push_back(Action::Remove(slot.listener));
-                let released = Event::ReservationReleased { relay };
-                self.actions.push_back(Action::Report(released));
-            }
-        }
-    }
-
-    /// A relay with a reservation that is not among `taken`.
-    fn held_except(&self, taken: &[NodeId]) -> Option<NodeId> {
-        let mut held = self.slots.iter().filter(|slot| slot.is_held());
-        held.find(|slot| !taken.contains(&slot.node))
-            .map(|slot| slot.node)
     }
 
     fn set_home(&mut self, home: Option<NodeId>) {
