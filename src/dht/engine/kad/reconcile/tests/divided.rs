@@ -10,15 +10,15 @@ fn child(bit: bool) -> ShardPath {
     ROOT.child(bit).unwrap()
 }
 
-/// Records of relays that belong to a shard.
-fn records_of(path: ShardPath, count: usize) -> Vec<SignedRecord> {
+/// Seeds of the keys of relays that belong to a shard.
+fn seeds_of(path: ShardPath) -> impl Iterator<Item = u16> {
     let limits = validator().limits;
-    let of_shard = |seed: &u16| path.is_of(&key(*seed).node_id(), &limits);
-    (0..)
-        .filter(of_shard)
-        .map(|seed| record(seed, NOW))
-        .take(count)
-        .collect()
+    (0..).filter(move |seed| path.is_of(&key(*seed).node_id(), &limits))
+}
+
+fn records_of(path: ShardPath, count: usize) -> Vec<SignedRecord> {
+    let seeds = seeds_of(path).take(count);
+    seeds.map(|seed| record(seed, NOW)).collect()
 }
 
 fn reconcile(
@@ -108,7 +108,7 @@ fn a_relay_is_in_the_list_of_its_own_root_alone_if_shards_divide() {
     for (validator, elsewhere) in [(divides.clone().with_max_depth(0), true), (divides, false)] {
         for (shard, is_stored) in [(own, true), (1 - own, elsewhere)] {
             let root = ShardPath::root(shard);
-            let list = list_at(root, None, &[record.clone()]);
+            let list = list_at(root, None, std::slice::from_ref(&record));
             let result = validator.reconcile(&list_key(root), None, &list, NOW);
             assert_eq!(result != Ok(Reconciled::Keep), is_stored, "{root}");
         }
@@ -184,9 +184,7 @@ fn a_mark_outlasts_the_entries_beside_it_and_is_renewed_beside_another() {
     let mark = list_at(child(true), Some(later), &[]);
     assert_eq!(reconcile(&marked, &mark), Ok(Reconciled::Keep), "unsigned");
 
-    let limits = validator().limits;
-    let of_shard = |seed: &u16| child(true).is_of(&key(*seed).node_id(), &limits);
-    let another = record((0..).find(of_shard).unwrap(), later);
+    let another = record(seeds_of(child(true)).next().unwrap(), later);
     let plain = list_at(child(true), None, std::slice::from_ref(&another));
     let renewed = list_at(child(true), Some(NOW), std::slice::from_ref(&another));
     assert_eq!(stored(reconcile(&marked, &plain)), renewed);
