@@ -92,7 +92,9 @@ impl RawKad for KeepsOwnCopies {
         }
         let answer = self.raw.find_value(key, deadline, sink);
         let first_read = self.first_read.lock().unwrap().take();
-        first_read.inspect(|barrier| drop(barrier.wait()));
+        if let Some(barrier) = first_read {
+            barrier.wait();
+        }
         answer
     }
 }
