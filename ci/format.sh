@@ -9,3 +9,4 @@ run cargo fmt --check --manifest-path benches/peers/Cargo.toml
 run cargo fmt --check --manifest-path benches/instructions/Cargo.toml
 run cargo fmt --check --manifest-path benches/sharing/Cargo.toml
 run cargo fmt --check --manifest-path examples/broker/Cargo.toml
+run cargo fmt --check --manifest-path examples/libp2p/Cargo.toml

@@ -12,8 +12,10 @@ expected='^(Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json|README\.md|ARCH
 if unexpected=$(grep -Ev "$expected" <<<"$files"); then
     fail "not expected in the package:"$'\n'"$unexpected"
 fi
-# It is a package of its own.
-! grep -q '^examples/broker/' <<<"$files" || fail "the example broker is in the package"
+# They are packages of their own.
+for example in broker libp2p; do
+    ! grep -q "^examples/$example/" <<<"$files" || fail "the example $example is in the package"
+done
 for file in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE src/lib.rs; do
     grep -qx "$file" <<<"$files" || fail "$file is missing from the package"
 done

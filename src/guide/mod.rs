@@ -94,6 +94,7 @@ pub mod cookbook {}
     doc = "[`DhtError`]: crate::dht::DhtError",
     doc = "[`ProbeError`]: crate::dht::ProbeError",
     doc = "[`CandidateError`]: crate::dht::CandidateError",
+    doc = "[`ReconcileError`]: crate::dht::ReconcileError",
     doc = "[`RecordError`]: crate::dht::RecordError",
     doc = "[`KeyError`]: crate::dht::KeyError",
     doc = "[`RejectReason`]: crate::dht::RejectReason"
@@ -104,6 +105,7 @@ pub mod cookbook {}
     doc = "[`DhtError`]: crate#features",
     doc = "[`ProbeError`]: crate#features",
     doc = "[`CandidateError`]: crate#features",
+    doc = "[`ReconcileError`]: crate#features",
     doc = "[`RecordError`]: crate#features",
     doc = "[`KeyError`]: crate#features",
     doc = "[`RejectReason`]: crate#features"
@@ -121,6 +123,6 @@ pub mod cookbook {}
     doc = "[`Registry::last_save_error`]: crate#features"
 )]
 pub mod errors {
-    #[cfg(all(test, feature = "dht", feature = "persistence"))]
+    #[cfg(all(test, feature = "dht", feature = "persistence", not(relay_loom)))]
     mod tests;
 }

@@ -12,3 +12,4 @@ mod many;
 #[cfg(all(feature = "redis", unix))]
 mod redis;
 mod relays;
+mod validating;

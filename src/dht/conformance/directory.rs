@@ -1,14 +1,19 @@
 //! The cases of the directory that take several handles, or a shard below a root.
 
+use std::collections::BTreeMap;
 use std::sync::Barrier;
 
-use super::Suite;
+use super::samples::Relay;
+use super::{RACERS, Suite};
 use crate::dht::engine::{DhtError, Limits, Put, RelayDht, ShardPath};
 use crate::dht::record::SignedRecord;
 use crate::sync::unmodelled::thread;
 
 /// Shards of this depth are not used otherwise, and there are so many that a random one is empty.
 const DEPTH: u8 = 10;
+
+/// About the number of shards one of which gets all racers: each is tried by the hash of a new key.
+const SHARDS: u16 = 64;
 
 impl Suite {
     /// Sixteen handles join one shard at the same moment. A concurrent writer may have removed
@@ -19,8 +24,7 @@ impl Suite {
         if limits.shards == 0 {
             return;
         }
-        let path = random_shard(limits.max_depth);
-        let relays: Vec<_> = self.racers.iter().map(|_| self.relay()).collect();
+        let (path, relays) = self.relays_of_one_shard(&limits);
         let records: Vec<_> = relays.iter().map(|relay| relay.first()).collect();
         let racers = || self.racers.iter().zip(&records);
         let start = Barrier::new(records.len());
@@ -58,37 +62,61 @@ impl Suite {
         let Some(above_deepest) = limits.max_depth.checked_sub(1) else {
             return;
         };
-        let path = random_shard(above_deepest);
-        let (listed, other) = (self.relay(), self.relay());
-        let (listed_record, other_record) = (listed.first(), other.first());
-        self.join_by(&*self.writer, path, &listed_record);
+        let (relay, other) = (self.relay(), self.relay());
+        let (record, other_record) = (relay.first(), other.first());
+        let depth = above_deepest.min(DEPTH);
+        let [path, child] = [depth, depth + 1]
+            .map(|depth| ShardPath::of(&relay.id(), &limits, depth).expect("it is not too deep"));
+        self.join_by(&*self.writer, path, &record);
         assert!(!self.members_at(path).1, "a new shard has divided");
         let divided = self.retry("divide", |by| self.writer.divide(path, by));
         divided.expect("a shard divides");
         let (members, is_divided) = self.members_at(path);
         assert!(is_divided, "shard {path} should have divided");
         assert!(
-            members.contains(&listed.id()),
+            members.contains(&relay.id()),
             "a shard that divides loses members"
         );
-        for record in [&listed_record, &other_record] {
+        for record in [&record, &other_record] {
             self.expect_full(path, record);
         }
-        let child = path.child(true).expect("it is not the deepest");
-        let put = self.join_by(&*self.writer, child, &other_record);
-        assert_eq!(put.members(), 1, "the members of a new shard");
-        self.expect_member_at(child, &other.id(), true);
+        let put = self.join_by(&*self.writer, child, &record);
+        self.expect_member_at(child, &relay.id(), true);
+        let listed = self.members_at(child).0.len();
+        assert!(
+            put.members() as usize >= listed.max(1),
+            "a join says {} members, but {listed} are listed",
+            put.members()
+        );
         if limits.lazy_leave {
             return;
         }
-        for (path, relay, record) in [
-            (path, &listed, &listed_record),
-            (child, &other, &other_record),
-        ] {
-            let tombstone = relay.withdraw(record);
+        let tombstone = relay.withdraw(&record);
+        for path in [path, child] {
             self.retry("leave", |by| self.writer.leave_at(path, &tombstone, by))
                 .expect("a relay leaves, also a shard that has divided");
             self.expect_member_at(path, &relay.id(), false);
+        }
+    }
+
+    /// As many relays as race, and a shard that all of them belong to.
+    fn relays_of_one_shard(&self, limits: &Limits) -> (ShardPath, Vec<Relay>) {
+        let depth = (SHARDS / limits.shards).checked_ilog2().unwrap_or(0) as u8;
+        let shard_of = |relay: &Relay| match limits.max_depth {
+            // A relay may join any shard.
+            0 => Some(ShardPath::root(0)),
+            max => ShardPath::of(&relay.id(), limits, depth.min(max)),
+        };
+        let mut shards: BTreeMap<ShardPath, Vec<Relay>> = BTreeMap::new();
+        loop {
+            let relay = self.relay();
+            let path = shard_of(&relay).expect("it is not too deep");
+            let mut relays = shards.remove(&path).unwrap_or_default();
+            relays.push(relay);
+            if relays.len() == RACERS {
+                return (path, relays);
+            }
+            shards.insert(path, relays);
         }
     }
 
@@ -130,8 +158,4 @@ impl Suite {
         })
         .expect("a relay joins")
     }
-}
-
-fn random_shard(max_depth: u8) -> ShardPath {
-    ShardPath::below(0, fastrand::u32(..), max_depth.min(DEPTH))
 }

@@ -28,7 +28,7 @@ use crate::sync::Arc;
 pub use answer::{Answer, Candidate, CandidateError, Change, Coverage, Member, Put};
 pub use error::DhtError;
 #[cfg(not(relay_loom))]
-pub use kad::{Kad, RawKad, ValueSink};
+pub use kad::{Kad, KadValidator, RawKad, ReconcileError, Reconciled, ValueSink};
 pub use limits::Limits;
 #[cfg(all(feature = "mainline", not(relay_loom)))]
 pub use mainline::{Mainline, MainlineBuilder};

@@ -120,6 +120,31 @@ impl ShardPath {
     }
 }
 
+/// For engines, which are not modelled.
+#[cfg(not(relay_loom))]
+impl ShardPath {
+    /// The length of its encoding in bytes.
+    pub(in crate::dht) const LEN: usize = 7;
+
+    /// Whether a relay belongs to this shard.
+    pub(in crate::dht) fn is_of(&self, node: &NodeId, limits: &Limits) -> bool {
+        Self::of(node, limits, self.depth) == Some(*self)
+    }
+
+    /// The number of its root, its depth and its bits, big-endian.
+    pub(in crate::dht) fn to_bytes(self) -> [u8; Self::LEN] {
+        let ([a, b], [c, d, e, f]) = (self.shard.to_be_bytes(), self.bits.to_be_bytes());
+        [a, b, self.depth, c, d, e, f]
+    }
+
+    /// `None` if it is too deep for any directory, or has more bits than its depth.
+    pub(in crate::dht) fn from_bytes([a, b, depth, c, d, e, f]: [u8; Self::LEN]) -> Option<Self> {
+        let (shard, bits) = (u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f]));
+        let is_valid = depth <= Limits::MAX_DEPTH && bits >> depth == 0;
+        is_valid.then_some(Self { shard, depth, bits })
+    }
+}
+
 impl fmt::Display for ShardPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.depth {
@@ -182,6 +207,26 @@ mod tests {
             .and_then(|path| path.child(true));
         assert_eq!(ShardPath::root(3).to_string(), "3");
         assert_eq!(child.map(|path| path.to_string()), Some("3/01".into()));
+    }
+
+    #[cfg(not(relay_loom))]
+    #[test]
+    fn the_encoding_of_a_path_has_no_bits_above_its_depth() {
+        for depth in 0..=Limits::MAX_DEPTH {
+            let path = ShardPath::below(7, 0xa5a5_a5a5, depth);
+            assert_eq!(ShardPath::from_bytes(path.to_bytes()), Some(path));
+        }
+        assert_eq!(
+            ShardPath::below(7, u32::MAX, 2).to_bytes(),
+            [0, 7, 2, 0, 0, 0, 3]
+        );
+        assert_eq!(ShardPath::from_bytes([0, 7, 2, 0, 0, 0, 4]), None);
+        assert_eq!(ShardPath::from_bytes([0, 7, 0, 0, 0, 0, 1]), None);
+        assert_eq!(
+            ShardPath::from_bytes([0, 7, Limits::MAX_DEPTH + 1, 0, 0, 0, 0]),
+            None
+        );
+        assert_eq!(ShardPath::from_bytes([0xff; ShardPath::LEN]), None);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) use freshness::SavedSequence;
 pub use freshness::{Freshness, SequenceMemory, next_sequence};
 pub use key::SecretKey;
 pub use network::Network;
+#[cfg(not(relay_loom))]
+pub(crate) use signed::Parts;
 pub use signed::SignedRecord;
 
 /// The maximum length of an encoded record ([`SignedRecord::encode`]): 900 bytes.

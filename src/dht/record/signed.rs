@@ -118,22 +118,29 @@ impl SignedRecord {
     /// A [`RecordError`] if the bytes are not the canonical encoding of a record,
     /// or if the signature is not valid for the key and `network`.
     pub fn decode(bytes: &[u8], network: &Network) -> Result<Self, RecordError> {
-        let len = bytes.len();
-        if len > MAX_RECORD_LEN {
-            return Err(RecordError::TooLarge {
-                len,
-                max: MAX_RECORD_LEN,
-            });
-        }
-        let (layout, rest) = split(bytes, len)?;
-        if layout != [LAYOUT] {
-            return Err(RecordError::UnknownLayout { layout: layout[0] });
-        }
-        let (public_key, rest) = split(rest, len)?;
-        let (sequence, rest) = split(rest, len)?;
-        let (signature, value) = split(rest, len)?;
-        let sequence = i64::from_be_bytes(sequence);
-        Self::from_bep44(public_key, value, sequence, signature, network)
+        let parts = Parts::split(bytes)?;
+        Self::from_bep44(
+            *parts.public_key,
+            parts.value,
+            parts.sequence,
+            *parts.signature,
+            network,
+        )
+    }
+
+    /// Decodes bytes that [`decode`](Self::decode) accepted before, without another check
+    /// of the signature.
+    #[cfg(not(relay_loom))]
+    pub(crate) fn decode_verified(bytes: &[u8], network: &Network) -> Result<Self, RecordError> {
+        let parts = Parts::split(bytes)?;
+        let sequence = u64::try_from(parts.sequence).map_err(|_| RecordError::InvalidSequence)?;
+        Ok(Self(Arc::new(Inner {
+            record: decode_value(parts.value, sequence)?,
+            value: parts.value.into(),
+            signature: *parts.signature,
+            public_key: *parts.public_key,
+            network: *network,
+        })))
     }
 
     /// Decodes and verifies a mutable item of BEP 44 that was stored under the
@@ -281,12 +288,45 @@ fn verify(
         .map_err(|_| RecordError::BadSignature)
 }
 
-/// Splits off the first `N` bytes. `len` is the length of the whole record.
-fn split<const N: usize>(bytes: &[u8], len: usize) -> Result<([u8; N], &[u8]), RecordError> {
-    match bytes.split_first_chunk() {
-        Some((first, rest)) => Ok((*first, rest)),
-        None => Err(RecordError::TooShort { len }),
+/// The parts of an encoded record, none of them verified.
+pub(crate) struct Parts<'a> {
+    pub(crate) public_key: &'a [u8; KEY_LEN],
+    pub(crate) sequence: i64,
+    pub(crate) signature: &'a [u8; SIGNATURE_LEN],
+    value: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Splits the bytes of a record by its layout, and checks nothing else.
+    pub(crate) fn split(bytes: &'a [u8]) -> Result<Self, RecordError> {
+        let len = bytes.len();
+        if len > MAX_RECORD_LEN {
+            return Err(RecordError::TooLarge {
+                len,
+                max: MAX_RECORD_LEN,
+            });
+        }
+        let (layout, rest) = split(bytes, len)?;
+        if *layout != [LAYOUT] {
+            return Err(RecordError::UnknownLayout { layout: layout[0] });
+        }
+        let (public_key, rest) = split(rest, len)?;
+        let (sequence, rest) = split(rest, len)?;
+        let (signature, value) = split(rest, len)?;
+        Ok(Self {
+            public_key,
+            sequence: i64::from_be_bytes(*sequence),
+            signature,
+            value,
+        })
     }
+}
+
+/// Splits off the first `N` bytes. `len` is the length of the whole record.
+fn split<const N: usize>(bytes: &[u8], len: usize) -> Result<(&[u8; N], &[u8]), RecordError> {
+    bytes
+        .split_first_chunk()
+        .ok_or(RecordError::TooShort { len })
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 use crate::cbor::CborError;
 use crate::coordinates::{CoordinateError, ObserveError};
 use crate::dht::{
-    CandidateError, DhtError, DhtOptionsError, KeyError, ProbeError, RecordError, RejectReason,
+    CandidateError, DhtError, DhtOptionsError, KeyError, ProbeError, ReconcileError, RecordError,
+    RejectReason, ShardPath,
 };
 use crate::errors::{
     BanError, FindError, LabelScope, LeaseError, OperatorError, PeerViewError, RegisterError,
@@ -352,6 +353,20 @@ fn rows_of_the_dht() -> Vec<Row> {
             Invalid => Invalid(RecordError::BadSignature);
             WrongNode => WrongNode { node: coffee() };
         }
+        ReconcileError, no_kind: {
+            TooLarge => TooLarge { len: 950, max: 900 };
+            InvalidRecord => InvalidRecord(RecordError::BadSignature);
+            WrongKey => WrongKey { node: coffee() };
+            NotCurrent => NotCurrent;
+            NotAList => NotAList;
+            WrongShard => WrongShard { path: half() };
+            NoSuchShard => NoSuchShard {
+                path: half(),
+                shards: 2,
+                max_depth: 16,
+            };
+            InvalidPath => InvalidPath;
+        }
         KeyError, no_kind: {
             NoRandomness =>
                 NoRandomness { raw_os_error: Some(38) },
@@ -434,6 +449,10 @@ fn rows_of_structures() -> Vec<Row> {
     ]
     .map(|(name, message)| (name.to_owned(), message))
     .into()
+}
+
+fn half() -> ShardPath {
+    ShardPath::root(3).child(true).expect("a root has children")
 }
 
 fn coffee() -> NodeId {

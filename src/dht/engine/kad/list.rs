@@ -14,46 +14,58 @@
 //! data types*, 2011. The encoding is:
 //!
 //! ```text
-//! 01 | length (2 bytes, big-endian) | record | length | record | ..
+//! 01 | length (2 bytes, big-endian) | entry | length | entry | ..
 //! ```
 //!
-//! The list of a shard that has divided has a mark as well, in the place of a record: `d0` and the
-//! Unix time in seconds (4 bytes, big-endian) at which it divided, or at which a relay below it
-//! renewed the mark. It is not signed. Of two marks the later one is kept.
+//! Besides records there are two other entries. Neither is signed:
+//!
+//! - `d0 | time (4 bytes)` marks a shard that has divided: the Unix time in seconds at which it
+//!   divided, or at which a relay below it renewed the mark. Of two marks the later one is kept.
+//! - `d1 | shard (2 bytes) | depth (1 byte) | bits (4 bytes)` is the path of the shard, the first
+//!   entry of each list below a root. (A root's list has none, so its bytes are as they were
+//!   before shards divided.) A storage node needs it because it cannot tell the path from the key,
+//!   which is a hash. A reader drops a list whose path is not the one that it asked for: a copy of
+//!   another shard's list says nothing about this shard, and would be merged and written back.
+//!
+//! All numbers are big-endian. Readers of an earlier version take both for invalid entries, and
+//! skip them.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::btree_map;
 use std::time::Duration;
 
-use crate::dht::engine::DhtError;
-use crate::dht::record::{MAX_SKEW, Network, SignedRecord};
+use super::entry::{self, EMPTY_LEN, Entry, MARK_LEN, PATH_LEN};
+use crate::dht::engine::{DhtError, ShardPath};
+use crate::dht::record::{MAX_SKEW, Network, SignedRecord, record_len};
 use crate::relay::NodeId;
-
-const VERSION: u8 = 1;
-const LENGTH: usize = 2;
-
-/// The first byte of a mark. No record begins with it.
-const DIVIDED: u8 = 0xd0;
-const MARK_LEN: usize = 5;
 
 /// The number of invalid entries after which the rest of a list is ignored. Each
 /// entry may cost the check of a signature.
-const MAX_INVALID: usize = 64;
+pub(super) const MAX_INVALID: usize = 64;
 
 /// The entries of one shard. They were verified, and valid at that time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct List {
-    entries: BTreeMap<NodeId, SignedRecord>,
+    path: ShardPath,
+    pub(super) entries: BTreeMap<NodeId, SignedRecord>,
     /// When the shard divided, in seconds since the Unix epoch.
-    divided_at: Option<u32>,
+    pub(super) divided_at: Option<u32>,
 }
 
 impl List {
+    pub(super) fn new(path: ShardPath) -> Self {
+        Self {
+            path,
+            entries: BTreeMap::new(),
+            divided_at: None,
+        }
+    }
+
     /// Merges the entries of an untrusted list that are valid at `now`. Calls
     /// `on_update` for each entry that is new or newer.
     ///
-    /// Ignores invalid entries, and the rest of the list after a wrong length or more
-    /// than [`MAX_INVALID`] invalid entries.
+    /// Ignores a list of another shard, invalid entries, and the rest of the list after a wrong
+    /// length or more than [`MAX_INVALID`] invalid entries.
     pub(super) fn merge(
         &mut self,
         bytes: &[u8],
@@ -61,17 +73,20 @@ impl List {
         now: Duration,
         mut on_update: impl FnMut(&SignedRecord),
     ) {
-        let Some((&VERSION, mut rest)) = bytes.split_first() else {
+        if !self.is_path_of(bytes) {
             return;
-        };
+        }
         let mut invalid = 0;
-        while let Some((entry, after)) = split_entry(rest) {
-            rest = after;
-            if let Some(divided_at) = decode_mark(entry) {
-                self.merge_mark(divided_at, now);
-                continue;
-            }
-            let Ok(record) = SignedRecord::decode(entry, network) else {
+        for entry in entry::entries(bytes) {
+            let record = match entry {
+                Entry::Path(_) => continue,
+                Entry::Mark(divided_at) => {
+                    self.merge_mark(divided_at, now);
+                    continue;
+                }
+                Entry::Record(record) => record,
+            };
+            let Ok(record) = SignedRecord::decode(record, network) else {
                 invalid += 1;
                 if invalid > MAX_INVALID {
                     return;
@@ -82,6 +97,11 @@ impl List {
                 on_update(&record);
             }
         }
+    }
+
+    /// Whether an untrusted list names no path, or this one.
+    fn is_path_of(&self, bytes: &[u8]) -> bool {
+        entry::path_of(bytes).is_none_or(|path| path == self.path.to_bytes())
     }
 
     /// Ignores a mark of the future.
@@ -113,15 +133,15 @@ impl List {
     /// Returns whether it did.
     fn insert_if_newer(&mut self, record: &SignedRecord) -> bool {
         match self.entries.entry(record.node_id()) {
-            Entry::Vacant(vacant) => {
+            btree_map::Entry::Vacant(vacant) => {
                 vacant.insert(record.clone());
                 true
             }
-            Entry::Occupied(mut entry) if rank(entry.get()) < rank(record) => {
+            btree_map::Entry::Occupied(mut entry) if rank(entry.get()) < rank(record) => {
                 entry.insert(record.clone());
                 true
             }
-            Entry::Occupied(_) => false,
+            btree_map::Entry::Occupied(_) => false,
         }
     }
 
@@ -181,241 +201,46 @@ impl List {
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        let mut push = |entry: &[u8]| {
-            // The cast is lossless: a record has at most 900 bytes.
-            bytes.extend_from_slice(&(entry.len() as u16).to_be_bytes());
-            bytes.extend_from_slice(entry);
-        };
-        if let Some(divided_at) = self.divided_at {
-            push(&encode_mark(divided_at));
+        let mut bytes = entry::empty();
+        if self.path.depth() > 0 {
+            Entry::Path(self.path.to_bytes()).push_to(&mut bytes);
         }
-        self.entries
-            .values()
-            .for_each(|record| push(&record.encode()));
+        if let Some(divided_at) = self.divided_at {
+            Entry::Mark(divided_at).push_to(&mut bytes);
+        }
+        for record in self.entries.values() {
+            Entry::Record(&record.encode()).push_to(&mut bytes);
+        }
         bytes
     }
 
     /// The length of the encoding, with room for a mark.
-    fn encoded_len(&self) -> usize {
-        let entry_len = |record: &SignedRecord| LENGTH + record.encode().len();
-        1 + LENGTH + MARK_LEN + self.entries.values().map(entry_len).sum::<usize>()
+    pub(super) fn encoded_len(&self) -> usize {
+        let path_len = match self.path.depth() {
+            0 => 0,
+            _ => PATH_LEN,
+        };
+        EMPTY_LEN + path_len + MARK_LEN + self.entries.values().map(entry_len).sum::<usize>()
     }
 }
 
-fn encode_mark(divided_at: u32) -> [u8; MARK_LEN] {
-    let [a, b, c, d] = divided_at.to_be_bytes();
-    [DIVIDED, a, b, c, d]
-}
-
-fn decode_mark(entry: &[u8]) -> Option<u32> {
-    match *entry {
-        [DIVIDED, a, b, c, d] => Some(u32::from_be_bytes([a, b, c, d])),
-        _ => None,
-    }
+/// The length of an entry.
+pub(super) fn entry_len(record: &SignedRecord) -> usize {
+    entry::record_entry_len(record_len(record.value().len()))
 }
 
 /// Of two records of one node, the one with the higher rank is kept. The signature
 /// decides only between two records with one sequence, so that all readers keep the
 /// same one.
-fn rank(record: &SignedRecord) -> (u64, &[u8; 64]) {
+pub(super) fn rank(record: &SignedRecord) -> (u64, &[u8; 64]) {
     (record.sequence(), record.signature())
 }
 
 /// Whether a record has not expired, and was not issued in the future.
-fn is_valid(record: &SignedRecord, now: Duration) -> bool {
+pub(super) fn is_valid(record: &SignedRecord, now: Duration) -> bool {
     let record = record.record();
     record.issued_at() <= now.saturating_add(MAX_SKEW) && now < record.expires_at()
 }
 
-fn split_entry(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
-    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dht::record::{Announcement, RelayRecord, SecretKey};
-
-    const NOW: Duration = Duration::from_secs(1_800_000_000);
-    const TTL: Duration = Duration::from_secs(600);
-    const AMPLE: usize = 100_000;
-
-    fn key(seed: u8) -> SecretKey {
-        SecretKey::from_seed([seed; 32])
-    }
-
-    fn micros(time: Duration) -> u64 {
-        time.as_micros() as u64
-    }
-
-    fn announcement(seed: u8, issued_at: Duration) -> SignedRecord {
-        let endpoint = "192.0.2.7:4433".parse().expect("an endpoint");
-        let announcement = Announcement::new(endpoint, 100).expect("an announcement");
-        let record = RelayRecord::announce(announcement, micros(issued_at), issued_at, TTL)
-            .expect("a record");
-        SignedRecord::sign(&record, &key(seed), &Network::default()).expect("it is signed")
-    }
-
-    fn tombstone(seed: u8, issued_at: Duration) -> SignedRecord {
-        SignedRecord::tombstone(
-            micros(issued_at),
-            issued_at,
-            TTL,
-            &key(seed),
-            &Network::default(),
-        )
-        .expect("it is signed")
-    }
-
-    fn list_of(records: &[SignedRecord]) -> Vec<u8> {
-        let mut list = List::default();
-        for record in records {
-            list.set_own(record).expect("no conflict");
-        }
-        list.bytes()
-    }
-
-    fn merged(lists: &[&[u8]], now: Duration) -> List {
-        let mut merged = List::default();
-        for list in lists {
-            merged.merge(list, &Network::default(), now, |_| ());
-        }
-        merged
-    }
-
-    #[test]
-    fn merging_in_any_order_gives_the_same_list() {
-        let later = NOW + Duration::from_secs(1);
-        let a = list_of(&[announcement(1, NOW), announcement(2, NOW)]);
-        let b = list_of(&[tombstone(1, later), announcement(3, NOW)]);
-        let forwards = merged(&[&a, &b], later);
-        let backwards = merged(&[&b, &a, &a], later);
-        assert_eq!(forwards.bytes(), backwards.bytes());
-        assert!(forwards.contains(&tombstone(1, later)));
-        assert!(
-            forwards.contains(&announcement(2, NOW)) && forwards.contains(&announcement(3, NOW))
-        );
-    }
-
-    #[test]
-    fn an_entry_is_valid_while_its_record_is() {
-        let list = list_of(&[announcement(1, NOW)]);
-        assert!(merged(&[&list], NOW).contains(&announcement(1, NOW)));
-        assert!(!merged(&[&list], NOW + TTL).contains(&announcement(1, NOW)));
-        assert!(
-            !merged(&[&list], NOW - MAX_SKEW - Duration::from_secs(1))
-                .contains(&announcement(1, NOW)),
-            "it was issued in the future"
-        );
-    }
-
-    #[test]
-    fn a_flipped_bit_loses_entries_and_adds_none() {
-        let records = [
-            announcement(1, NOW),
-            announcement(2, NOW),
-            announcement(3, NOW),
-        ];
-        let list = list_of(&records);
-        for at in (0..list.len()).step_by(13) {
-            let mut damaged = list.clone();
-            damaged[at] ^= 0x10;
-            let read = merged(&[&damaged], NOW);
-            assert!(read.entries.len() <= 2, "byte {at} had no effect");
-            assert!(read.entries.values().all(|entry| records.contains(entry)));
-            assert!(merged(&[&list[..at]], NOW).entries.len() <= 2);
-        }
-    }
-
-    #[test]
-    fn a_list_is_ignored_after_too_many_invalid_entries() {
-        let good = list_of(&[announcement(1, NOW)]);
-        for (invalid, is_read) in [(MAX_INVALID, true), (MAX_INVALID + 1, false)] {
-            let mut list = vec![VERSION];
-            (0..invalid).for_each(|_| list.extend_from_slice(&[0, 1, 0xff]));
-            list.extend_from_slice(&good[1..]);
-            assert_eq!(
-                merged(&[&list], NOW).contains(&announcement(1, NOW)),
-                is_read
-            );
-        }
-    }
-
-    #[test]
-    fn an_older_record_and_a_second_one_with_the_same_sequence_are_rejected() {
-        let later = NOW + Duration::from_secs(1);
-        let mut list = merged(&[&list_of(&[tombstone(1, later)])], later);
-        assert_eq!(
-            list.set_own(&announcement(1, NOW)),
-            Err(DhtError::Superseded {
-                stored: Some(micros(later))
-            })
-        );
-        assert_eq!(
-            list.set_own(&announcement(1, later)),
-            Err(DhtError::Conflict)
-        );
-        assert!(list.contains(&tombstone(1, later)));
-    }
-
-    #[test]
-    fn a_mark_lasts_and_the_latest_one_is_kept() {
-        let mut early = List::default();
-        early.divide(NOW);
-        let mut late = List::default();
-        late.divide(NOW + TTL);
-        late.set_own(&announcement(1, NOW)).expect("no conflict");
-        assert_eq!(late.bytes().len(), late.encoded_len());
-        let future = NOW + TTL;
-        for lists in [[early.bytes(), late.bytes()], [late.bytes(), early.bytes()]] {
-            let [a, b] = &lists;
-            let read = merged(&[a, b], future);
-            assert!(read.is_divided_within(TTL, NOW + TTL * 2 - Duration::from_secs(1)));
-            assert!(!read.is_divided_within(TTL, NOW + TTL * 2));
-            let before = merged(&[a, b], NOW);
-            assert!(before.is_divided_within(TTL, NOW));
-            assert!(
-                !before.is_divided_within(TTL, NOW + TTL),
-                "a mark of the future counts"
-            );
-        }
-        assert!(!List::default().is_divided_within(Duration::MAX, NOW));
-    }
-
-    #[test]
-    fn a_full_list_drops_tombstones_and_no_announcement() {
-        let own = announcement(9, NOW);
-        let mut list = merged(&[&list_of(&[announcement(1, NOW), tombstone(2, NOW)])], NOW);
-        let max = list.encoded_len() + 100;
-        let bytes = list.with_own(&own, max).expect("no conflict");
-        assert!(bytes.expect("it fits").len() <= max);
-        assert!(list.contains(&announcement(1, NOW)) && list.contains(&own));
-        assert!(!list.contains(&tombstone(2, NOW)));
-
-        let third = announcement(3, NOW);
-        assert_eq!(list.with_own(&third, max), Ok(None));
-        assert!(!list.contains(&third) && list.contains(&own));
-        assert_eq!(list.full(), DhtError::Full { max: 2 });
-        assert!(
-            list.with_own(&third, AMPLE)
-                .is_ok_and(|bytes| bytes.is_some())
-        );
-    }
-
-    #[test]
-    fn a_full_list_has_room_for_a_mark() {
-        let mut list = List::default();
-        let max = 2_000;
-        let mut seeds = 1..;
-        while let Some(bytes) = list
-            .with_own(&announcement(seeds.next().expect("a seed"), NOW), max)
-            .expect("no conflict")
-        {
-            assert!(bytes.len() <= max);
-        }
-        list.divide(NOW);
-        assert!(list.bytes().len() <= max);
-    }
-}
+mod tests;

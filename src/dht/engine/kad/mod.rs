@@ -1,9 +1,11 @@
 //! [`Kad`]: an engine over a raw Kademlia store, which knows neither records nor
 //! directories.
 
+mod entry;
 mod list;
 #[cfg(any(test, feature = "conformance"))]
 mod raw_memory;
+mod reconcile;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,12 +21,13 @@ use super::{
 };
 use crate::dht::record::{MAX_RECORD_LEN, MAX_VALUE_LEN, Network, SignedRecord};
 use crate::relay::NodeId;
-use crate::sync::unmodelled::thread;
+use crate::sync::unmodelled::{Mutex, thread};
 use crate::time::Clock;
 use list::List;
 
 #[cfg(any(test, feature = "conformance"))]
 pub use raw_memory::RawMemory;
+pub use reconcile::{KadValidator, ReconcileError, Reconciled};
 
 /// Receives each value that [`RawKad::find_value`] finds. `Break` ends the lookup.
 pub type ValueSink<'a> = dyn FnMut(&[u8]) -> ControlFlow<()> + 'a;
@@ -46,7 +49,7 @@ pub trait RawKad: Send + Sync + 'static {
     /// The interval at which a value must be stored again. Default: 1 hour, as in
     /// the Kademlia paper.
     fn refresh(&self) -> Duration {
-        Duration::from_secs(3_600)
+        REFRESH
     }
 
     /// Stores `value` under `key`, in place of the previous value.
@@ -84,10 +87,12 @@ pub trait RawKad: Send + Sync + 'static {
 /// A list has many writers. Each entry is a relay's signed record; the entry of a
 /// relay that left is its tombstone. To join or leave, a relay reads the list,
 /// merges its entry, writes the list, and reads it back, up to six times. An entry
-/// ends when its record does.
+/// ends when its record does. A relay that renews the mark of a divided shard below a root, whose
+/// list has no other entry, adds its own: storage nodes that validate keep no list without.
 ///
 /// So a node cannot list another relay. But any node can erase a list or a record:
-/// a relay writes its own again only at its next check or refresh.
+/// a relay writes its own again only at its next check or refresh. Storage nodes that
+/// check writes by a [`KadValidator`] prevent both.
 ///
 /// ```
 /// use relay_registry::dht::{Kad, Network, RawMemory, RelayDht};
@@ -102,6 +107,8 @@ pub struct Kad<K> {
     slots: RequestSlots,
     /// One slot: two writers in this process would overwrite each other's list.
     list_writer: RequestSlots,
+    /// The record of this relay that a list has. It vouches for marks.
+    own: Mutex<Option<SignedRecord>>,
     clock: Option<Box<dyn Clock>>,
 }
 
@@ -111,6 +118,9 @@ const ATTEMPTS: u32 = 6;
 /// The maximum back-off after attempt `n` (from 0) is this times 2^n, except that
 /// there is none after attempt 0.
 const BASE_BACK_OFF: Duration = Duration::from_millis(20);
+
+/// The default interval of refreshes.
+const REFRESH: Duration = Duration::from_secs(3_600);
 
 /// How often a shard may divide. Eight shards hold 65,536 lists each then.
 const MAX_DEPTH: u8 = 16;
@@ -143,6 +153,7 @@ impl<K: RawKad> Kad<K> {
             limits,
             slots: RequestSlots::new(limits.max_in_flight),
             list_writer: RequestSlots::new(1),
+            own: Mutex::new(None),
             clock: None,
         }
     }
@@ -221,10 +232,10 @@ impl<K: RawKad> Kad<K> {
         self.check_size(record)?;
         let _list_writer = self.list_writer.acquire(deadline)?;
         let _slot = self.slots.acquire(deadline)?;
-        let key = list_key(path);
+        *self.own.lock() = (!record.is_tombstone()).then(|| record.clone());
         let mut written = None;
         for attempt in 0..ATTEMPTS {
-            let (mut list, answered) = self.read_list(key, deadline)?;
+            let (mut list, answered) = self.read_list(path, deadline)?;
             if !record.is_tombstone() && self.sends_on(path, &list) {
                 return Err(list.full());
             }
@@ -234,7 +245,9 @@ impl<K: RawKad> Kad<K> {
                 return Ok(put.with_members(members, max));
             }
             match list.with_own(record, self.max_list_len())? {
-                Some(bytes) => written = Some(self.raw.store(key, &bytes, deadline)?),
+                Some(bytes) => {
+                    written = Some(self.raw.store(list_key(path), &bytes, deadline)?);
+                }
                 None if record.is_tombstone() => return Ok(Put::new(answered, answered)),
                 None => return Err(self.divide_full(path, list, deadline)),
             }
@@ -261,15 +274,27 @@ impl<K: RawKad> Kad<K> {
         is_fresh && self.check_divides(path).is_ok()
     }
 
-    /// How long a mark lasts that is not renewed.
     fn mark_ttl(&self) -> Duration {
-        self.limits.refresh * 2
+        mark_ttl(&self.limits)
+    }
+
+    /// Adds this relay to a list below a root that has no entry but a mark.
+    fn vouch_for_mark(&self, path: ShardPath, list: &mut List) -> Result<(), DhtError> {
+        if path.depth() == 0 || !list.entries.is_empty() {
+            return Ok(());
+        }
+        let own = self.own.lock().clone();
+        let own = own.filter(|own| list::is_valid(own, self.now()));
+        if let Some(own) = own.filter(|own| path.is_of(&own.node_id(), &self.limits)) {
+            list.with_own(&own, self.max_list_len())?;
+        }
+        Ok(())
     }
 
     /// The merged lists of all nodes that answer, and the number of these nodes.
-    fn read_list(&self, key: [u8; 32], deadline: Instant) -> Result<(List, u32), DhtError> {
-        let mut list = List::default();
-        let answer = self.read_lists(key, deadline, |bytes| {
+    fn read_list(&self, path: ShardPath, deadline: Instant) -> Result<(List, u32), DhtError> {
+        let mut list = List::new(path);
+        let answer = self.read_lists(path, deadline, |bytes| {
             list.merge(bytes, &self.network, self.now(), |_| ());
             ControlFlow::Continue(())
         })?;
@@ -283,11 +308,11 @@ impl<K: RawKad> Kad<K> {
     /// Passes each distinct list to `read` until the deadline.
     fn read_lists(
         &self,
-        key: [u8; 32],
+        path: ShardPath,
         deadline: Instant,
         mut read: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<Answer, DhtError> {
-        self.find_distinct(key, self.max_list_len(), deadline, |bytes| {
+        self.find_distinct(list_key(path), self.max_list_len(), deadline, |bytes| {
             // Verifying a long list takes time.
             if Instant::now() >= deadline {
                 return ControlFlow::Break(());
@@ -416,8 +441,8 @@ impl<K: RawKad> RelayDht for Kad<K> {
     ) -> Result<Answer, DhtError> {
         self.check_path(path)?;
         let _slot = self.slots.acquire(deadline)?;
-        let mut list = List::default();
-        let answer = self.read_lists(list_key(path), deadline, |bytes| {
+        let mut list = List::new(path);
+        let answer = self.read_lists(path, deadline, |bytes| {
             let mut flow = ControlFlow::Continue(());
             list.merge(bytes, &self.network, self.now(), |record| {
                 if flow.is_continue() && !record.is_tombstone() {
@@ -436,13 +461,13 @@ impl<K: RawKad> RelayDht for Kad<K> {
         self.check_divides(path)?;
         let _list_writer = self.list_writer.acquire(deadline)?;
         let _slot = self.slots.acquire(deadline)?;
-        let key = list_key(path);
-        let (mut list, answered) = self.read_list(key, deadline)?;
+        let (mut list, answered) = self.read_list(path, deadline)?;
         if list.is_divided_within(self.mark_ttl() / 4, self.now()) {
             return Ok(Put::new(answered, answered));
         }
         list.divide(self.now());
-        self.raw.store(key, &list.bytes(), deadline)
+        self.vouch_for_mark(path, &mut list)?;
+        self.raw.store(list_key(path), &list.bytes(), deadline)
     }
 }
 
@@ -468,6 +493,11 @@ fn back_off(attempt: u32, deadline: Instant) -> Result<(), DhtError> {
     }
     thread::sleep(wait);
     Ok(())
+}
+
+/// How long a mark lasts that is not renewed.
+fn mark_ttl(limits: &Limits) -> Duration {
+    limits.refresh * 2
 }
 
 /// The key of the record of `node`: SHA-256 of `relay.node.` and the id.
