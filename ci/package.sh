@@ -8,7 +8,7 @@ source "$(dirname "$0")/common.sh"
 files=$(run cargo package --allow-dirty --list)
 echo "$files"
 
-expected='^(Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json|README\.md|ARCHITECTURE\.md|BENCHMARKS\.md|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md|docs/api-guidelines\.md|LICENSE-(MIT|APACHE)|(src|tests|examples)/.*\.rs|src/.*\.md|src/guide/alerts\.yml|examples/relay_world/page/style\.css|benches/find_relay\.svg|benches/([a-z]+/)?[a-z_]+\.rs)$'
+expected='^(Cargo\.(toml|toml\.orig|lock)|\.cargo_vcs_info\.json|README\.md|ARCHITECTURE\.md|BENCHMARKS\.md|CHANGELOG\.md|CONTRIBUTING\.md|SECURITY\.md|docs/api-guidelines\.md|LICENSE-(MIT|APACHE)|(src|tests|examples)/.*\.rs|src/.*\.(md|lua)|src/guide/alerts\.yml|examples/relay_world/page/style\.css|benches/find_relay\.svg|benches/([a-z]+/)?[a-z_]+\.rs)$'
 if unexpected=$(grep -Ev "$expected" <<<"$files"); then
     fail "not expected in the package:"$'\n'"$unexpected"
 fi
