@@ -15,9 +15,6 @@ use crate::progress::Progress;
 use crate::relay::{self, Relay};
 use crate::service::Service;
 
-/// How many threads drive relays. The relays of a thread share an engine.
-const THREADS: usize = 8;
-
 /// How many relays share a socket, unless that would be more than so many sockets.
 const RELAYS_PER_SOCKET: usize = 64;
 const MAX_SOCKETS: usize = 16;
@@ -142,7 +139,7 @@ fn start_shares(
     let panicked = |_| Err(Failure::registry("a relay panicked"));
     thread::scope(|scope| {
         let starters: Vec<_> = plans
-            .chunks(plans.len().div_ceil(THREADS))
+            .chunks(plans.len().div_ceil(net.writers()))
             .map(|plans| scope.spawn(move || start_share(plans)))
             .collect();
         let shares = starters.into_iter().map(|starter| starter.join());

@@ -70,7 +70,7 @@ fn more_time(engine: Engine, relays: usize) -> Duration {
     let each = Duration::from_millis(match engine {
         Engine::Memory => 1,
         Engine::Redis => 4,
-        Engine::Kad => 10,
+        Engine::Kad => 25,
         Engine::Mainline => 50,
     });
     let many = relays.saturating_sub(FEW);

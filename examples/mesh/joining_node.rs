@@ -102,7 +102,7 @@ impl Search {
         while node.enough.is_none() && begun.elapsed() < self.deadline {
             node.found = node.count(relays).min(self.wanted);
             if node.found == self.wanted {
-                node.enough = Some((begun.elapsed(), node.cost(&engine)));
+                node.enough = Some((begun.elapsed(), engine.cost()));
             } else {
                 thread::sleep(POLL);
             }
@@ -116,16 +116,6 @@ impl JoiningNode {
         let known = self.registry.relays();
         let is_found = |relay: &&RelayInfo| relays.contains(&relay.node_id());
         known.iter().filter(is_found).count()
-    }
-
-    /// What it has asked and read so far.
-    fn cost(&self, engine: &Counted) -> Cost {
-        let stats = self.stats();
-        Cost {
-            shards: stats.sweeps,
-            records: stats.fetches,
-            bytes: engine.bytes(),
-        }
     }
 
     pub fn stats(&self) -> DhtStats {

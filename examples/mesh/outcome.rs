@@ -5,11 +5,11 @@ use std::time::Duration;
 use relay_registry::dht::RejectReason;
 
 /// What a joining node asked and read until it knew as many relays as it wants.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Shards of the directory that it read.
+    /// Requests for shards of the directory, also those that had not ended.
     pub shards: u64,
-    /// Records of single relays that it looked up.
+    /// Requests for the record of one relay.
     pub records: u64,
     /// Records and ids that it read, without the framing of the transport.
     pub bytes: u64,

@@ -130,22 +130,22 @@ fn of_discovery(outcome: &Outcome) -> Vec<Figure> {
         maybe(
             "requests_shards",
             median(outcome.requests_shards),
-            "shards of the directory that it had read then (median)",
+            "requests for shards of the directory that it had made then (median)",
         ),
         maybe(
             "requests_shards_most",
             most(outcome.requests_shards),
-            "the same, of the joining node that read most",
+            "the same, of the joining node that made most",
         ),
         maybe(
             "requests_records",
             median(outcome.requests_records),
-            "records of single relays that it had looked up (median)",
+            "requests for records of single relays (median)",
         ),
         maybe(
             "requests_records_most",
             most(outcome.requests_records),
-            "the same, of the joining node that looked up most",
+            "the same, of the joining node that made most",
         ),
         maybe(
             "bytes",

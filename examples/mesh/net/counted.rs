@@ -1,4 +1,4 @@
-//! An engine that counts the bytes that its reads return.
+//! An engine that counts what is read: the requests, and the bytes that they return.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,11 +11,15 @@ use relay_registry::dht::{
 };
 
 use super::forward::forward_all_but_reads;
+use crate::outcome::Cost;
 
-/// Counts records and ids as a reader gets them: without the framing of the transport, and without the
-/// copies that an engine reads from several storage nodes and passes on once.
+/// Requests count when they begin. Bytes are those of records and ids as a reader gets them: without the
+/// framing of the transport, and without the copies that an engine reads from several storage nodes and
+/// passes on once.
 pub struct Counted {
     engine: Arc<dyn RelayDht>,
+    shards: AtomicU64,
+    records: AtomicU64,
     bytes: AtomicU64,
 }
 
@@ -23,13 +27,19 @@ impl Counted {
     pub fn new(engine: Arc<dyn RelayDht>) -> Self {
         Self {
             engine,
+            shards: AtomicU64::new(0),
+            records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
         }
     }
 
-    /// The bytes of all reads so far.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Relaxed)
+    /// What was read so far.
+    pub fn cost(&self) -> Cost {
+        Cost {
+            shards: self.shards.load(Relaxed),
+            records: self.records.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+        }
     }
 
     fn count(&self, node: &NodeId, record: Option<&Candidate<'_>>) {
@@ -62,6 +72,7 @@ impl RelayDht for Counted {
         deadline: Instant,
         sink: &mut CandidateSink<'_>,
     ) -> Result<Answer, DhtError> {
+        self.records.fetch_add(1, Relaxed);
         let mut counting = |record: Candidate<'_>| {
             self.count(node, Some(&record));
             sink(record)
@@ -75,6 +86,7 @@ impl RelayDht for Counted {
         deadline: Instant,
         sink: &mut MemberSink<'_>,
     ) -> Result<Answer, DhtError> {
+        self.shards.fetch_add(1, Relaxed);
         let mut counting = |member: Member<'_>| {
             self.count(&member.node, member.record.as_ref());
             sink(member)
@@ -94,7 +106,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn what_reads_return_is_counted_with_its_keys() {
+    fn reads_are_counted_with_the_bytes_of_records_and_ids() {
         let engine = Counted::new(Arc::new(Memory::new()));
         let (key, at) = (relay::key(1), Endpoint::from(([127, 0, 0, 1], 1)));
         let record = announced(&key, &at, Duration::from_secs(1), &Network::default());
@@ -103,16 +115,27 @@ mod tests {
         let shard = engine.limits().shard_of(&key.node_id()).expect("a shard");
         engine.put(&record, deadline).expect("it is stored");
         engine.join(shard, &record, deadline).expect("it is listed");
-        assert_eq!(engine.bytes(), 0);
+        assert_eq!(engine.cost(), Cost::default());
 
         let mut sink = |_: Candidate<'_>| ControlFlow::Break(());
         let read = engine.get(&key.node_id(), None, deadline, &mut sink);
         read.expect("it is read");
-        let len = 32 + record.encode().len() as u64;
-        assert_eq!(engine.bytes(), len);
+        let cost = engine.cost();
+        let bytes = 32 + record.encode().len() as u64;
+        let (shards, records) = (0, 1);
+        assert_eq!(
+            cost,
+            Cost {
+                shards,
+                records,
+                bytes
+            }
+        );
         let mut sink = |_: Member<'_>| ControlFlow::Break(());
         let read = engine.members(shard, deadline, &mut sink);
         read.expect("it is read");
-        assert!(engine.bytes() >= len + 32, "{}", engine.bytes());
+        let both = engine.cost();
+        assert_eq!((both.shards, both.records), (1, 1));
+        assert!(both.bytes >= cost.bytes + 32, "{both:?}");
     }
 }

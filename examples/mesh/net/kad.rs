@@ -62,6 +62,11 @@ impl Net for KadNet {
         Ok(Arc::new(Infiltrated::new(engine, &self.attack_records)))
     }
 
+    /// Writers of one list overwrite each other, and each write takes some milliseconds of computing.
+    fn writers(&self) -> usize {
+        2
+    }
+
     fn infiltrate(&mut self) -> Result<(), Failure> {
         Ok(())
     }

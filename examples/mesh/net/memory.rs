@@ -14,6 +14,9 @@ use crate::intervals::Intervals;
 /// How many relays a shard of the directory lists before it divides: a few, so that many do.
 const MAX_MEMBERS: usize = 64;
 
+/// How many requests all nodes may have in flight together.
+const MAX_IN_FLIGHT: usize = 64;
+
 /// How often a shard may divide.
 const MAX_DEPTH: u8 = 16;
 
@@ -29,7 +32,8 @@ impl MemoryNet {
         seed: u64,
         attack_records: Arc<AttackRecords>,
     ) -> Self {
-        let limits = Limits::new(MAX_VALUE_LEN, 16, intervals.refresh, 8).dividing(MAX_DEPTH);
+        let limits =
+            Limits::new(MAX_VALUE_LEN, MAX_IN_FLIGHT, intervals.refresh, 8).dividing(MAX_DEPTH);
         let dht = Memory::builder()
             .nodes(nodes)
             .limits(limits)

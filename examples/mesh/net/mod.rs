@@ -27,6 +27,11 @@ pub trait Net: Sync {
     /// An engine for a node that knows the bootstrap address only.
     fn join(&self) -> Result<Arc<dyn RelayDht>, Failure>;
 
+    /// How many engines all relays share. Each has a thread, and writes while the others do.
+    fn writers(&self) -> usize {
+        8
+    }
+
     /// Starts the attacker's nodes.
     fn infiltrate(&mut self) -> Result<(), Failure>;
 
