@@ -71,7 +71,7 @@ fn more_time(engine: Engine, relays: usize) -> Duration {
         Engine::Memory => 1,
         Engine::Redis => 4,
         Engine::Kad => 25,
-        Engine::Mainline => 50,
+        Engine::Mainline => 150,
     });
     let many = relays.saturating_sub(FEW);
     each.saturating_mul(u32::try_from(many).unwrap_or(u32::MAX))
