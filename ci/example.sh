@@ -2,7 +2,8 @@
 # Proves that the main jobs do what they promise. relay_world, in a small world:
 # one JSON object, no promise broken, the same simulation for the same seed, and a
 # page with every part that asks for no other file. mesh,
-# with every engine: all relays found, nothing forged or replayed believed.
+# with every engine, and once with many relays: as many found as are wanted, nothing
+# forged or replayed believed.
 # config_reload, while its file changes: the relays are those of the last list that
 # could be read. All: one clear line on stderr for a bad argument or file.
 #
@@ -10,6 +11,7 @@
 #                                          further options for the example
 source "$(dirname "$0")/common.sh"
 need python3 python3
+need redis-server redis-server
 
 seconds=${1:-60}
 shift $(($# > 0 ? 1 : 0))
@@ -223,20 +225,27 @@ is_so("exit code", running.wait(), 0)
 is_so("further complaints", running.stderr.read(), "")
 PYTHON
 
-# The mesh; it also builds without the engine over BitTorrent's DHT.
+# The mesh; it also builds without the engines that need features of their own.
 run cargo check --features conformance --example mesh
 mesh=$target/release/examples/mesh
 refuses "$mesh" --relays none
-for engine in memory kad mainline; do
-    run "$mesh" --engine "$engine" --relays 50 --seed 1 --json | tee "$answers/$engine"
-    python3 - "$answers/$engine" <<'PYTHON'
+refuses "$mesh" --wanted 51
+refuses env PATH=/nowhere "$mesh" --engine redis
+
+# Runs it with so many relays over an engine; the relays that joining nodes want are given, too.
+mesh_keeps_promises() {
+    local engine=$1 relays=$2 wanted=$3
+    run "$mesh" --engine "$engine" --relays "$relays" --seed 1 --json | tee "$answers/$engine"
+    python3 - "$answers/$engine" "$relays" "$wanted" <<'PYTHON'
 import json
 import sys
 
 answer = json.load(open(sys.argv[1]))
-wanted = {
-    "registries": 50,
-    "published": 50,
+relays, wanted = map(int, sys.argv[2:])
+expected = {
+    "registries": relays,
+    "published": relays,
+    "wanted": wanted,
     "discovered_share": 1.0,
     "after_kill_share": 1.0,
     "withdrawn_seen": 0,
@@ -245,13 +254,24 @@ wanted = {
 }
 broken = [
     f"{name} is {answer.get(name)}, not {value}"
-    for name, value in wanted.items()
+    for name, value in expected.items()
     if answer.get(name) != value
 ]
-for name in ("first_relay_ms", "all_relays_ms", "forged_offered", "replayed_offered"):
+for name in (
+    "first_relay_ms",
+    "all_relays_ms",
+    "requests_shards",
+    "bytes",
+    "forged_offered",
+    "replayed_offered",
+):
     if not (answer.get(name) or 0) > 0:
         broken.append(f"{name} is {answer.get(name)}")
 if broken:
     sys.exit("\n".join(broken))
 PYTHON
+}
+for engine in memory kad mainline redis; do
+    mesh_keeps_promises "$engine" 50 50
 done
+mesh_keeps_promises memory 2000 64

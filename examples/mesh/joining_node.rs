@@ -1,15 +1,17 @@
-//! Joining nodes: registries that know one bootstrap address, and find all relays.
+//! Joining nodes: registries that know one bootstrap address, and find as many relays as they want.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use relay_registry::dht::DhtStats;
-use relay_registry::{FindOptions, NodeId, Registry};
+use relay_registry::{FindOptions, NodeId, Registry, RelayInfo};
 
 use crate::error::Failure;
 use crate::intervals::Intervals;
-use crate::net::Net;
+use crate::net::{Counted, Net};
+use crate::outcome::Cost;
 use crate::service;
 
 /// How often the relays found are counted.
@@ -19,9 +21,9 @@ pub struct JoiningNode {
     pub registry: Registry,
     /// Time until a find returned a relay.
     pub first: Option<Duration>,
-    /// Time until all relays were found.
-    pub all: Option<Duration>,
-    /// How many relays it found.
+    /// Time until it knew as many relays as it wants, and what that took.
+    pub enough: Option<(Duration, Cost)>,
+    /// How many relays it found, of those that it wants.
     pub found: usize,
 }
 
@@ -30,6 +32,13 @@ pub struct Search {
     pub intervals: Intervals,
     pub deadline: Duration,
     pub nodes: usize,
+    /// How many relays there may be: a node has room for all.
+    pub relays: usize,
+    /// How many relays each node wants.
+    pub wanted: usize,
+    /// How many more it looks for: an impostor's record counts as a relay that is known, until a probe
+    /// has failed.
+    pub spare: usize,
 }
 
 impl Search {
@@ -63,15 +72,22 @@ impl Search {
         seed: u64,
     ) -> Result<JoiningNode, Failure> {
         let begun = Instant::now();
+        let engine = Arc::new(Counted::new(net.join()?));
+        let room = self.relays + 100;
         let options = self
             .intervals
             .options(seed)
             .worker_threads(4)
             .probe_threads(4)
+            .wanted_relays(self.wanted + self.spare)
+            .max_candidates(room)
+            // All relays are on loopback, which is one /24.
+            .max_per_ipv4_24(room.max(1_000))
+            .local_reserve(0)
             .probe(service::probe);
         let registry = Registry::builder()
-            .max_relays(1_000)
-            .dht(net.join()?, options)
+            .max_relays(room)
+            .dht(Arc::clone(&engine), options)
             .build()
             .map_err(Failure::registry)?;
         let target = NodeId::from([0xee; 32]);
@@ -80,13 +96,13 @@ impl Search {
         let mut node = JoiningNode {
             registry,
             first,
-            all: None,
+            enough: None,
             found: 0,
         };
-        while node.all.is_none() && begun.elapsed() < self.deadline {
-            node.found = node.count(relays);
-            if node.found == relays.len() {
-                node.all = Some(begun.elapsed());
+        while node.enough.is_none() && begun.elapsed() < self.deadline {
+            node.found = node.count(relays).min(self.wanted);
+            if node.found == self.wanted {
+                node.enough = Some((begun.elapsed(), engine.cost()));
             } else {
                 thread::sleep(POLL);
             }
@@ -97,8 +113,9 @@ impl Search {
 
 impl JoiningNode {
     fn count(&self, relays: &BTreeSet<NodeId>) -> usize {
-        let is_found = |relay: &&NodeId| self.registry.is_relay(relay);
-        relays.iter().filter(is_found).count()
+        let known = self.registry.relays();
+        let is_found = |relay: &&RelayInfo| relays.contains(&relay.node_id());
+        known.iter().filter(is_found).count()
     }
 
     pub fn stats(&self) -> DhtStats {

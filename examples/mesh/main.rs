@@ -1,20 +1,23 @@
 //! A DHT, relays that publish themselves through it, nodes that join and find the relays, and an
 //! attacker.
 //!
-//! The program starts a DHT of its own with `--nodes` nodes. Relays, each with a registry and a key,
-//! publish themselves through it. Joining nodes know one bootstrap address and find all relays. Then
-//! faults are injected: the attacker forges records, one relay withdraws, another publishes a new
-//! record, the attacker replays the old records of both, and half of the DHT's nodes stop.
+//! The program starts a DHT of its own with `--nodes` nodes, or a Redis server. Relays, each with a
+//! registry and a key, publish themselves through it. Joining nodes know one bootstrap address and find
+//! as many relays as they want. Then faults are injected: the attacker forges records, one relay
+//! withdraws, another publishes a new record, the attacker replays the old records of both, and half of
+//! the DHT's nodes stop.
 //!
 //! ```text
 //! cargo run --release --example mesh --features conformance,mainline
 //! cargo run --release --example mesh --features conformance -- --engine kad
+//! cargo run --release --example mesh --features conformance,redis -- --engine redis --relays 10000
 //! cargo run --release --example mesh --features conformance -- --help
 //! ```
 
 mod args;
 mod attack;
 mod error;
+mod fleet;
 mod ground_truth;
 mod intervals;
 mod joining_node;

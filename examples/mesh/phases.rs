@@ -1,8 +1,8 @@
 //! The phases of a run, in order.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use relay_registry::NodeId;
@@ -11,51 +11,55 @@ use relay_registry::dht::{Network, RejectReason};
 use crate::args::Args;
 use crate::attack::{AttackRecords, AttackScenario, Kind};
 use crate::error::Failure;
+use crate::fleet::Fleet;
 use crate::ground_truth::{GroundTruth, hands_out};
 use crate::intervals::Intervals;
 use crate::joining_node::{JoiningNode, Search};
-use crate::net::{self, Net};
-use crate::outcome::Outcome;
+use crate::net;
+use crate::outcome::{Outcome, Spread};
 use crate::progress::Progress;
 use crate::relay::Relay;
 
-/// How often the published relays are counted.
-const POLL: Duration = Duration::from_millis(10);
+/// The attacker captures the records of so many relays at most.
+const MAX_CAPTURED: usize = 200;
 
-/// How many threads start relays, or stop them.
-const THREADS: usize = 8;
+/// How many relays more than wanted later nodes look for, because of impostors.
+const SPARE: usize = 8;
 
 pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
     let begun = Instant::now();
     let network = Network::new(b"mesh").map_err(Failure::registry)?;
-    let intervals = Intervals::of(args.engine, network);
+    let intervals = Intervals::of(args.engine, args.relays, network);
     let attack_records = Arc::<AttackRecords>::default();
     let mut outcome = Outcome {
         refresh: intervals.refresh,
         registries: args.relays,
+        wanted: args.wanted,
         ..Outcome::default()
     };
 
     progress.begin("the DHT starts", args.nodes);
     let mut net = net::start(args, intervals, Arc::clone(&attack_records))?;
     progress.begin("relays publish themselves", args.relays);
-    let relays = start(args.relays, &*net, intervals, args.seed)?;
-    outcome.published = wait_for_publication(&relays, args.deadline, progress);
+    let fleet = Fleet::start(args.relays, &*net, intervals, args.seed)?;
+    outcome.published = fleet.wait_for_publication(args.deadline, progress);
     outcome.published_in = begun.elapsed();
 
-    let mut ground_truth =
-        GroundTruth::of(relays.iter().map(|relay| (relay.id(), relay.address())));
-    let mut expected: BTreeSet<NodeId> = relays.iter().map(Relay::id).collect();
-    let search = Search {
+    let relays = fleet.relays();
+    let addresses = relays.iter().map(|relay| (relay.id(), relay.address()));
+    let mut ground_truth = GroundTruth::of(addresses);
+    let mut expected: BTreeSet<NodeId> = relays.iter().map(|relay| relay.id()).collect();
+    let mut search = Search {
         intervals,
         deadline: args.deadline,
         nodes: args.joining,
+        relays: args.relays,
+        wanted: args.wanted,
+        spare: 0,
     };
     progress.begin("joining nodes find them", args.joining);
     let first = search.by_joining_nodes(&expected, &*net, args.seed)?;
-    outcome.discovered_share = least_share(&first, expected.len());
-    outcome.first_relay = slowest(&first, |node| node.first);
-    outcome.all_relays = slowest(&first, |node| node.all);
+    discovered(&first, args.wanted, &mut outcome);
 
     net.infiltrate()?;
     let mut scenario = AttackScenario::start(
@@ -66,16 +70,19 @@ pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
         &first,
         &mut ground_truth,
     )?;
-    let gone = scenario.run(&relays, progress, &mut outcome)?;
+    let known = best_known(relays, &first);
+    let gone = scenario.run(&known, progress, &mut outcome)?;
 
     progress.begin("half of the nodes stop", args.joining);
     // A node that knows no record of a relay cannot tell that an old one is replayed.
     attack_records.retain_kinds(Kind::is_forged);
-    outcome.killed = net.kill_half();
+    outcome.killed = net.kill_half()?;
     expected.remove(&gone);
+    search.wanted = args.wanted.min(expected.len());
+    search.spare = SPARE;
     let later = search.by_joining_nodes(&expected, &*net, args.seed.wrapping_add(1_000))?;
-    outcome.after_kill_share = least_share(&later, expected.len());
-    outcome.after_kill = slowest(&later, |node| node.all);
+    outcome.after_kill_share = least_share(&later, search.wanted);
+    outcome.after_kill = slowest(&later, time_to_enough);
 
     for (number, node) in first.iter().chain(&later).enumerate() {
         ground_truth.check(number, &node.registry);
@@ -85,69 +92,44 @@ pub fn run(args: &Args, progress: &Progress) -> Result<Outcome, Failure> {
     outcome.forged_offered = attack_records.offered(Kind::is_forged);
     outcome.replayed_offered = attack_records.offered(|kind| !kind.is_forged());
     outcome.refused = refusals(first.iter().chain(&later));
-    progress.begin("relays shut down", 1);
-    shut_down(relays);
     outcome.seconds = begun.elapsed().as_secs_f64();
     Ok(outcome)
 }
 
-fn start(
-    relays: usize,
-    net: &dyn Net,
-    intervals: Intervals,
-    seed: u64,
-) -> Result<Vec<Relay>, Failure> {
-    let numbers: Vec<u64> = (0..relays as u64).collect();
-    thread::scope(|scope| {
-        let starters: Vec<_> = numbers
-            .chunks(relays.div_ceil(THREADS))
-            .map(|numbers| {
-                let relay = move |number: &u64| {
-                    // So runs with consecutive seeds share no seed of a relay.
-                    let seed = (seed << 16).wrapping_add(*number);
-                    Relay::start(net, intervals, seed)
-                };
-                scope.spawn(move || numbers.iter().map(relay).collect::<Result<Vec<_>, _>>())
-            })
-            .collect();
-        let mut started = Vec::with_capacity(relays);
-        for starter in starters {
-            let panicked = |_| Err(Failure::registry("a relay panicked"));
-            started.extend(starter.join().unwrap_or_else(panicked)?);
-        }
-        Ok(started)
-    })
+/// Notes what the first joining nodes found, and what it took.
+fn discovered(nodes: &[JoiningNode], wanted: usize, outcome: &mut Outcome) {
+    outcome.discovered_share = least_share(nodes, wanted);
+    outcome.first_relay = slowest(nodes, |node| node.first);
+    outcome.all_relays = slowest(nodes, time_to_enough);
+    outcome.all_relays_median = median(nodes, time_to_enough);
+    let costs = || nodes.iter().filter_map(|node| Some(node.enough?.1));
+    outcome.requests_shards = Spread::of(costs().map(|cost| cost.shards));
+    outcome.requests_records = Spread::of(costs().map(|cost| cost.records));
+    outcome.bytes = Spread::of(costs().map(|cost| cost.bytes));
 }
 
-/// Returns how many were published once all were, or the deadline passed. A relay counts once it was
-/// published, since it soon has a next record to publish.
-fn wait_for_publication(relays: &[Relay], deadline: Duration, progress: &Progress) -> usize {
-    let begun = Instant::now();
-    let mut waiting: Vec<&Relay> = relays.iter().collect();
-    loop {
-        waiting.retain(|relay| !relay.is_published());
-        progress.reached(relays.len() - waiting.len());
-        if waiting.is_empty() || begun.elapsed() > deadline {
-            return relays.len() - waiting.len();
-        }
-        thread::sleep(POLL);
-    }
+/// The relays that most nodes know, these first.
+fn best_known(relays: &[Arc<Relay>], nodes: &[JoiningNode]) -> Vec<Arc<Relay>> {
+    let knowing = |relay: &Arc<Relay>| {
+        let id = relay.id();
+        nodes
+            .iter()
+            .filter(|node| node.registry.is_relay(&id))
+            .count()
+    };
+    let mut relays = relays.to_vec();
+    relays.sort_by_cached_key(|relay| Reverse(knowing(relay)));
+    relays.truncate(MAX_CAPTURED);
+    relays
 }
 
-/// Stops relays; each withdraws its record from the DHT.
-fn shut_down(mut relays: Vec<Relay>) {
-    let share = relays.len().div_ceil(THREADS);
-    thread::scope(|scope| {
-        while !relays.is_empty() {
-            let stopping = relays.split_off(relays.len().saturating_sub(share));
-            scope.spawn(move || drop(stopping));
-        }
-    });
+fn time_to_enough(node: &JoiningNode) -> Option<Duration> {
+    node.enough.map(|(time, _)| time)
 }
 
-fn least_share(nodes: &[JoiningNode], relays: usize) -> f64 {
+fn least_share(nodes: &[JoiningNode], wanted: usize) -> f64 {
     let found = nodes.iter().map(|node| node.found).min();
-    found.unwrap_or(0) as f64 / relays as f64
+    found.unwrap_or(0) as f64 / wanted as f64
 }
 
 /// The longest of these times; `None` if one is missing.
@@ -155,8 +137,25 @@ fn slowest(
     nodes: &[JoiningNode],
     time: impl Fn(&JoiningNode) -> Option<Duration>,
 ) -> Option<Duration> {
-    let times: Option<Vec<Duration>> = nodes.iter().map(time).collect();
-    times?.into_iter().max()
+    sorted(nodes, time)?.pop()
+}
+
+/// The median of these times; `None` if one is missing.
+fn median(
+    nodes: &[JoiningNode],
+    time: impl Fn(&JoiningNode) -> Option<Duration>,
+) -> Option<Duration> {
+    let times = sorted(nodes, time)?;
+    times.get(times.len() / 2).copied()
+}
+
+fn sorted(
+    nodes: &[JoiningNode],
+    time: impl Fn(&JoiningNode) -> Option<Duration>,
+) -> Option<Vec<Duration>> {
+    let mut times: Vec<Duration> = nodes.iter().map(time).collect::<Option<_>>()?;
+    times.sort_unstable();
+    Some(times)
 }
 
 /// What joining nodes refused, by reason, most frequent first.
@@ -168,6 +167,6 @@ fn refusals<'a>(nodes: impl Iterator<Item = &'a JoiningNode>) -> Vec<(RejectReas
         .map(|reason| (reason, count(reason)))
         .filter(|(_, count)| *count > 0)
         .collect();
-    refusals.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    refusals.sort_by_key(|(_, count)| Reverse(*count));
     refusals
 }

@@ -1,41 +1,49 @@
-//! Relays: each a key, a service at an address, and a registry that publishes.
+//! Relays: each a key, an address at which a service answers for it, and a registry that publishes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use relay_registry::dht::{SecretKey, SignedRecord};
-use relay_registry::{NodeId, RegisterOptions, Registry};
+use relay_registry::dht::{RelayDht, SecretKey, SignedRecord};
+use relay_registry::{Maintenance, NodeId, RegisterOptions, Registry};
 
 use crate::error::Failure;
 use crate::intervals::Intervals;
-use crate::net::Net;
-use crate::service::Service;
 
 /// The capacity of each relay at first.
 pub const CAPACITY: u32 = 100;
 
+/// Longer than any run.
+const TTL: Duration = Duration::from_secs(86_400);
+
+/// It has no threads: it publishes when it is [driven](Self::drive).
 pub struct Relay {
     id: NodeId,
-    service: Service,
+    address: SocketAddr,
     registry: Registry,
 }
 
 impl Relay {
-    pub fn start(net: &dyn Net, intervals: Intervals, seed: u64) -> Result<Self, Failure> {
-        let key = Arc::new(key(seed));
-        let service = Service::start(&key).map_err(Failure::system("a relay"))?;
+    pub fn start(
+        key: &Arc<SecretKey>,
+        address: SocketAddr,
+        engine: Arc<dyn RelayDht>,
+        intervals: &Intervals,
+        seed: u64,
+    ) -> Result<Self, Failure> {
         let options = intervals
             .options(seed)
-            .worker_threads(1)
-            .key(Arc::clone(&key));
+            .worker_threads(0)
+            .key(Arc::clone(key));
         let registry = Registry::builder()
             .max_relays(16)
-            .dht(net.join()?, options)
+            .maintenance(Maintenance::Manual)
+            .dht(engine, options)
             .build()
             .map_err(Failure::registry)?;
         let relay = Self {
             id: key.node_id(),
-            service,
+            address,
             registry,
         };
         relay.announce(CAPACITY)?;
@@ -47,14 +55,12 @@ impl Relay {
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.service.address()
+        self.address
     }
 
     /// Registers the relay, or publishes a changed capacity.
     pub fn announce(&self, capacity: u32) -> Result<(), Failure> {
-        let options = RegisterOptions::new()
-            .capacity(capacity)
-            .ttl(std::time::Duration::from_secs(3_600));
+        let options = RegisterOptions::new().capacity(capacity).ttl(TTL);
         self.registry
             .register_with(self.id, self.address(), &options)
             .map(|_| ())
@@ -64,6 +70,12 @@ impl Relay {
     /// Unregisters the relay. It still answers probes.
     pub fn withdraw(&self) {
         self.registry.unregister(&self.id);
+    }
+
+    /// Publishes what is due, on this thread.
+    pub fn drive(&self) {
+        self.registry.run_distribution();
+        self.registry.maintain();
     }
 
     /// Whether the DHT has its latest record, and the directory lists it.

@@ -6,8 +6,8 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde_json::{Map, Value, json};
 
-use crate::args::Args;
-use crate::outcome::Outcome;
+use crate::args::{Args, Engine};
+use crate::outcome::{Outcome, Spread};
 
 const WIDTH: u16 = 100;
 
@@ -24,12 +24,12 @@ pub fn json(outcome: &Outcome) -> String {
 
 pub fn table(args: &Args, outcome: &Outcome) -> String {
     let intro = format!(
-        "A DHT of {} nodes ({}), {} relays and {} joining nodes; it took {:.1} seconds.\n\
+        "{}, {} relays and {} joining nodes that want {} of them; it took {:.1} seconds.\n\
          Each relay publishes again after {} seconds at the latest.",
-        args.nodes,
-        args.engine.name(),
+        dht(args),
         args.relays,
         args.joining,
+        args.wanted,
         outcome.seconds,
         outcome.refresh.as_secs(),
     );
@@ -52,6 +52,13 @@ pub fn table(args: &Args, outcome: &Outcome) -> String {
     )
 }
 
+fn dht(args: &Args) -> String {
+    match args.engine {
+        Engine::Redis => "A Redis server".to_owned(),
+        engine => format!("A DHT of {} nodes ({})", args.nodes, engine.name()),
+    }
+}
+
 fn aligned(lines: impl Iterator<Item = [String; 3]>) -> String {
     let mut table = Table::new();
     table
@@ -68,7 +75,17 @@ fn aligned(lines: impl Iterator<Item = [String; 3]>) -> String {
 }
 
 fn figures(outcome: &Outcome) -> Vec<Figure> {
-    let refused: u64 = outcome.refused.iter().map(|(_, count)| count).sum();
+    [
+        of_discovery(outcome),
+        of_faults(outcome),
+        of_attack(outcome),
+    ]
+    .concat()
+}
+
+fn of_discovery(outcome: &Outcome) -> Vec<Figure> {
+    let median = |spread: Option<Spread>| spread.map(|spread| spread.median);
+    let most = |spread: Option<Spread>| spread.map(|spread| spread.most);
     vec![
         whole(
             "registries",
@@ -85,10 +102,15 @@ fn figures(outcome: &Outcome) -> Vec<Figure> {
             Some(outcome.published_in),
             "until all were, the start of the DHT included",
         ),
+        whole(
+            "wanted",
+            outcome.wanted as u64,
+            "relays that each joining node wants",
+        ),
         share(
             "discovered_share",
             outcome.discovered_share,
-            "of the relays, found by each joining node (must be 1)",
+            "of these, found by each joining node (must be 1)",
         ),
         millis(
             "first_relay_ms",
@@ -98,8 +120,48 @@ fn figures(outcome: &Outcome) -> Vec<Figure> {
         millis(
             "all_relays_ms",
             outcome.all_relays,
-            "until the slowest joining node had found all of them",
+            "until the slowest joining node had found all that it wants",
         ),
+        millis(
+            "all_relays_median_ms",
+            outcome.all_relays_median,
+            "until the median joining node had",
+        ),
+        maybe(
+            "requests_shards",
+            median(outcome.requests_shards),
+            "requests for shards of the directory that it had made then (median)",
+        ),
+        maybe(
+            "requests_shards_most",
+            most(outcome.requests_shards),
+            "the same, of the joining node that made most",
+        ),
+        maybe(
+            "requests_records",
+            median(outcome.requests_records),
+            "requests for records of single relays (median)",
+        ),
+        maybe(
+            "requests_records_most",
+            most(outcome.requests_records),
+            "the same, of the joining node that made most",
+        ),
+        maybe(
+            "bytes",
+            median(outcome.bytes),
+            "bytes of records and ids that it had read (median), without framing",
+        ),
+        maybe(
+            "bytes_most",
+            most(outcome.bytes),
+            "the same, of the joining node that read most",
+        ),
+    ]
+}
+
+fn of_faults(outcome: &Outcome) -> Vec<Figure> {
+    vec![
         millis(
             "withdrawn_ms",
             outcome.withdrawn_in,
@@ -113,18 +175,24 @@ fn figures(outcome: &Outcome) -> Vec<Figure> {
         whole(
             "killed",
             outcome.killed as u64,
-            "nodes of the DHT that stopped",
+            "nodes of the DHT that stopped (redis: the server, which lost everything)",
         ),
         share(
             "after_kill_share",
             outcome.after_kill_share,
-            "of the relays, found by each node that joined later (must be 1)",
+            "of those wanted, found by each node that joined later (must be 1)",
         ),
         millis(
             "after_kill_ms",
             outcome.after_kill,
-            "until the slowest of them had found all",
+            "until the slowest of them had found all that it wants",
         ),
+    ]
+}
+
+fn of_attack(outcome: &Outcome) -> Vec<Figure> {
+    let refused: u64 = outcome.refused.iter().map(|(_, count)| count).sum();
+    vec![
         whole(
             "forged_offered",
             outcome.forged_offered,
@@ -167,6 +235,10 @@ fn whole(name: &'static str, value: u64, meaning: &'static str) -> Figure {
     (name, json!(value), meaning)
 }
 
+fn maybe(name: &'static str, value: Option<u64>, meaning: &'static str) -> Figure {
+    (name, json!(value), meaning)
+}
+
 fn share(name: &'static str, value: f64, meaning: &'static str) -> Figure {
     (name, json!((value * 1e4).round() / 1e4), meaning)
 }
@@ -180,6 +252,7 @@ fn millis(name: &'static str, value: Option<Duration>, meaning: &'static str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::{self, Command};
 
     #[test]
     fn the_object_has_every_promised_figure() {
@@ -187,6 +260,10 @@ mod tests {
         for name in [
             "registries",
             "published",
+            "wanted",
+            "requests_shards",
+            "requests_records",
+            "bytes",
             "discovered_share",
             "first_relay_ms",
             "all_relays_ms",
@@ -203,7 +280,10 @@ mod tests {
 
     #[test]
     fn a_missing_time_is_shown_as_never() {
-        let table = table(&Args::default(), &Outcome::default());
+        let Ok(Command::Run(args)) = args::parse(["mesh".into()]) else {
+            panic!("there are defaults");
+        };
+        let table = table(&args, &Outcome::default());
         assert!(table.contains("never"), "{table}");
     }
 }

@@ -1,8 +1,9 @@
-//! The service of a relay at its endpoint: it proves that it has the key of its node id.
+//! The service of relays at their endpoint: each proves that it has the key of its node id.
 //!
-//! A joining node sends a datagram with a nonce. The relay signs the nonce, and the node verifies the
-//! signature with the node id. (In production a probe would also have a packet relayed.)
+//! A joining node sends a datagram with a nonce and the id of a relay. The relay signs the nonce, and the
+//! node verifies the signature with the id. (In production a probe would also have a packet relayed.)
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -17,28 +18,40 @@ use relay_registry::{Endpoint, NodeId};
 /// What is signed: this, then the nonce.
 const PURPOSE: &[u8] = b"relay-registry mesh probe ";
 const NONCE_LEN: usize = 32;
+const ID_LEN: usize = 32;
+
+/// A nonce and the id of a relay.
+const QUESTION_LEN: usize = NONCE_LEN + ID_LEN;
 
 /// How often the thread checks whether it has to stop.
 const STOP_POLL: Duration = Duration::from_millis(200);
 
-/// A thread that answers probes, until it is dropped.
+/// A thread that answers probes of a few relays on one socket, until it is dropped.
 pub struct Service {
     address: SocketAddr,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// The keys of the relays on one socket.
+struct Keys {
+    /// It answers for ids that are not here, so that the probe of an impostor fails.
+    first: SigningKey,
+    by_id: HashMap<[u8; ID_LEN], SigningKey>,
+}
+
 impl Service {
-    pub fn start(key: &SecretKey) -> io::Result<Self> {
+    /// Answers for the relays with these keys, at least one.
+    pub fn start(keys: &[Arc<SecretKey>]) -> io::Result<Self> {
+        let keys = Keys::of(keys).ok_or(io::ErrorKind::InvalidInput)?;
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_read_timeout(Some(STOP_POLL))?;
         let address = socket.local_addr()?;
-        let key = SigningKey::from_bytes(key.expose_seed());
         let is_over = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&is_over);
         let thread = thread::Builder::new()
-            .name("mesh-relay".into())
-            .spawn(move || answer(&socket, &key, &until))?;
+            .name("mesh-relays".into())
+            .spawn(move || keys.answer(&socket, &until))?;
         Ok(Self {
             address,
             is_over,
@@ -61,16 +74,32 @@ impl Drop for Service {
     }
 }
 
-fn answer(socket: &UdpSocket, key: &SigningKey, is_over: &AtomicBool) {
-    let mut question = [0; NONCE_LEN + 1];
-    while !is_over.load(Relaxed) {
-        // Nothing arrived yet, or the receiver of an answer is gone.
-        let Ok((len, from)) = socket.recv_from(&mut question) else {
-            continue;
-        };
-        if len == NONCE_LEN {
-            let signature = key.sign(&[PURPOSE, &question[..len]].concat());
-            let _ = socket.send_to(&signature.to_bytes(), from);
+impl Keys {
+    fn of(keys: &[Arc<SecretKey>]) -> Option<Self> {
+        let signing = |key: &Arc<SecretKey>| SigningKey::from_bytes(key.expose_seed());
+        let by_id = |key: SigningKey| (key.verifying_key().to_bytes(), key);
+        Some(Self {
+            first: signing(keys.first()?),
+            by_id: keys.iter().map(signing).map(by_id).collect(),
+        })
+    }
+
+    fn key(&self, id: &[u8]) -> &SigningKey {
+        self.by_id.get(id).unwrap_or(&self.first)
+    }
+
+    fn answer(&self, socket: &UdpSocket, is_over: &AtomicBool) {
+        let mut question = [0; QUESTION_LEN + 1];
+        while !is_over.load(Relaxed) {
+            // Nothing arrived yet, or the receiver of an answer is gone.
+            let Ok((len, from)) = socket.recv_from(&mut question) else {
+                continue;
+            };
+            if len == QUESTION_LEN {
+                let (nonce, id) = question[..len].split_at(NONCE_LEN);
+                let signature = self.key(id).sign(&[PURPOSE, nonce].concat());
+                let _ = socket.send_to(&signature.to_bytes(), from);
+            }
         }
     }
 }
@@ -84,8 +113,9 @@ pub fn probe(
     let address = endpoint.socket_addr().ok_or(ProbeError::Unreachable)?;
     let mut nonce = [0; NONCE_LEN];
     fastrand::fill(&mut nonce);
+    let question = [&nonce, relay.as_bytes()].concat();
     let begun = Instant::now();
-    let signature = ask(address, &nonce, deadline).map_err(|_| ProbeError::Unreachable)?;
+    let signature = ask(address, &question, deadline).map_err(|_| ProbeError::Unreachable)?;
     let rtt = begun.elapsed();
     if is_of(relay, &nonce, &signature) {
         Ok(rtt)
@@ -94,11 +124,11 @@ pub fn probe(
     }
 }
 
-fn ask(address: SocketAddr, nonce: &[u8], deadline: Duration) -> io::Result<[u8; 64]> {
+fn ask(address: SocketAddr, question: &[u8], deadline: Duration) -> io::Result<[u8; 64]> {
     let begun = Instant::now();
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(address)?;
-    socket.send(nonce)?;
+    socket.send(question)?;
     let mut answer = [0; 64 + 1];
     loop {
         let left = deadline.saturating_sub(begun.elapsed());
@@ -115,7 +145,7 @@ fn ask(address: SocketAddr, nonce: &[u8], deadline: Duration) -> io::Result<[u8;
 }
 
 fn is_of(relay: &NodeId, nonce: &[u8], signature: &[u8; 64]) -> bool {
-    let Ok(bytes) = <&[u8; 32]>::try_from(relay.as_bytes()) else {
+    let Ok(bytes) = <&[u8; ID_LEN]>::try_from(relay.as_bytes()) else {
         return false;
     };
     let message = [PURPOSE, nonce].concat();
@@ -130,14 +160,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_holder_of_the_key_passes() {
-        let [key, other] = [1, 2].map(|seed| SecretKey::from_seed([seed; 32]));
-        let service = Service::start(&key).expect("a socket");
+    fn only_the_holders_of_the_keys_pass() {
+        let [first, second, stranger] =
+            [1, 2, 3].map(|seed| Arc::new(SecretKey::from_seed([seed; 32])));
+        let service = Service::start(&[Arc::clone(&first), Arc::clone(&second)]).expect("a socket");
         let endpoint = Endpoint::from(service.address());
         let deadline = Duration::from_secs(10);
-        assert!(probe(&key.node_id(), &endpoint, deadline).is_ok());
+        assert!(probe(&first.node_id(), &endpoint, deadline).is_ok());
+        assert!(probe(&second.node_id(), &endpoint, deadline).is_ok());
         assert_eq!(
-            probe(&other.node_id(), &endpoint, deadline),
+            probe(&stranger.node_id(), &endpoint, deadline),
             Err(ProbeError::WrongIdentity)
         );
     }

@@ -38,9 +38,9 @@ pub struct Attacker {
     engine: Arc<dyn RelayDht>,
     network: Network,
     /// One key for each kind that the attacker signs itself.
-    keys: [SecretKey; 4],
+    keys: [Arc<SecretKey>; 4],
     /// The attacker answers probes for all of its keys, so a probe does not reveal it.
-    services: Vec<Service>,
+    service: Service,
     pub tally: Tally,
 }
 
@@ -51,17 +51,14 @@ impl Attacker {
         attack_records: &Arc<AttackRecords>,
         seed: u64,
     ) -> Result<Self, Failure> {
-        let keys = [1, 2, 3, 4].map(|n| relay::key(!seed - n));
-        let services = keys
-            .iter()
-            .map(|key| Service::start(key).map_err(Failure::system("the attacker's relay")))
-            .collect::<Result<Vec<Service>, Failure>>()?;
+        let keys = [1, 2, 3, 4].map(|n| Arc::new(relay::key(!seed - n)));
+        let service = Service::start(&keys).map_err(Failure::system("the attacker's relay"))?;
         Ok(Self {
             attack_records: Arc::clone(attack_records),
             engine: net.join()?,
             network,
             keys,
-            services,
+            service,
             tally: Tally::default(),
         })
     }
@@ -70,15 +67,15 @@ impl Attacker {
     pub fn forge(&self, captured: &[SignedRecord]) -> Result<Vec<AttackRecord>, Failure> {
         let network = &self.network;
         let [garbage, future, expired, impostor] = &self.keys;
-        let at = |service: usize| Endpoint::from(self.services[service].address());
+        let own_address = Endpoint::from(self.service.address());
         let mut records = vec![
             forgery::signed_garbage(garbage, network),
-            forgery::future(future, &at(1), network)?,
-            forgery::expired(expired, &at(2), network)?,
+            forgery::future(future, &own_address, network)?,
+            forgery::expired(expired, &own_address, network)?,
         ];
         let mut others = captured.iter().cycle().skip(1);
         for (number, victim) in captured.iter().enumerate() {
-            let own = forgery::announced(garbage, &at(0), forgery::now(), network)?;
+            let own = forgery::announced(garbage, &own_address, forgery::now(), network)?;
             records.push(forgery::wrong_signature(victim, &own));
             if number < MAX_VICTIMS {
                 records.push(forgery::garbage(victim));

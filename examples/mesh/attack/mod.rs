@@ -7,5 +7,7 @@ mod records;
 mod scenario;
 
 pub use attacker::Attacker;
+#[cfg(test)]
+pub use forgery::announced;
 pub use records::{AttackRecord, AttackRecords, Kind};
 pub use scenario::AttackScenario;

@@ -47,18 +47,23 @@ impl<'a> AttackScenario<'a> {
         })
     }
 
-    /// Returns the id of the relay that withdrew.
+    /// `relays` are those that the attacker knows, the ones that most nodes know first. Returns the id of
+    /// the relay that withdrew.
     pub fn run(
         &mut self,
-        relays: &[Relay],
+        relays: &[Arc<Relay>],
         progress: &Progress,
         outcome: &mut Outcome,
     ) -> Result<NodeId, Failure> {
         let [gone, renewed, ..] = relays else {
             return Err(Failure::registry("there are too few relays for an attack"));
         };
+        let last_record = |relay: &Arc<Relay>| relay.last_record();
+        progress.begin("relays are looked up", self.nodes.len());
+        outcome.looked_up = self.look_up(&[gone, renewed], progress);
+
         progress.begin("records are forged", 1);
-        let captured: Vec<SignedRecord> = relays.iter().filter_map(Relay::last_record).collect();
+        let captured: Vec<SignedRecord> = relays.iter().filter_map(last_record).collect();
         let forged = self.attacker.forge(&captured)?;
         self.attacker.attack(self.net, forged, self.nodes);
         self.attacker.request_all(self.nodes);
@@ -67,7 +72,7 @@ impl<'a> AttackScenario<'a> {
         progress.begin("a relay withdraws", self.nodes.len());
         let before: Vec<SignedRecord> = [gone, renewed]
             .into_iter()
-            .filter_map(Relay::last_record)
+            .filter_map(last_record)
             .collect();
         let withdrawn_at = Instant::now();
         gone.withdraw();
@@ -97,6 +102,30 @@ impl<'a> AttackScenario<'a> {
         Ok(gone.id())
     }
 
+    /// Makes all nodes know these relays, of which they know the ids: in a large directory a node finds
+    /// others. Returns whether they do.
+    fn look_up(&mut self, relays: &[&Arc<Relay>], progress: &Progress) -> bool {
+        let nodes = self.nodes;
+        let is_known = |node: &&JoiningNode| {
+            let mut ids = relays.iter().map(|relay| relay.id());
+            ids.all(|id| hands_out(&node.registry, &id))
+        };
+        let begun = Instant::now();
+        loop {
+            let knowing = nodes.iter().filter(is_known).count();
+            progress.reached(knowing);
+            if knowing == nodes.len() || begun.elapsed() > self.intervals.ttl {
+                return knowing == nodes.len();
+            }
+            for node in nodes.iter().filter(|node| !is_known(node)) {
+                for relay in relays {
+                    node.registry.request_record(&relay.id());
+                }
+            }
+            self.watch(POLL, || ());
+        }
+    }
+
     /// Waits until no node hands out the relay that withdrew, and all have the new record of the other.
     fn wait_for_update(
         &mut self,
@@ -110,6 +139,9 @@ impl<'a> AttackScenario<'a> {
         let is_gone = |it: &&JoiningNode| !hands_out(&it.registry, &gone.id());
         let is_over = |outcome: &Outcome| outcome.renewed && outcome.withdrawn_in.is_some();
         while since.elapsed() < self.intervals.ttl && !is_over(outcome) {
+            // Their thread may be busy with other relays.
+            gone.drive();
+            renewed.drive();
             let without = nodes.iter().filter(is_gone).count();
             progress.reached(without);
             if without == nodes.len() {
@@ -133,11 +165,13 @@ impl<'a> AttackScenario<'a> {
     fn watch(&mut self, span: Duration, mut look: impl FnMut()) {
         let begun = Instant::now();
         while begun.elapsed() < span {
+            let looked_at = Instant::now();
             for (number, node) in self.nodes.iter().enumerate() {
                 self.ground_truth.check(number, &node.registry);
             }
             look();
-            thread::sleep(POLL);
+            // With many relays this takes longer, and the nodes need the time.
+            thread::sleep(POLL.max(looked_at.elapsed() * 3));
         }
     }
 }

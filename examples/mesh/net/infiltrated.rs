@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use relay_registry::NodeId;
 use relay_registry::dht::{
-    Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, Put, RelayDht,
-    SignedRecord,
+    Answer, Candidate, CandidateSink, ChangeSink, DhtError, Limits, Member, MemberSink, Put,
+    RelayDht, ShardPath, SignedRecord,
 };
 
+use super::forward::forward_all_but_reads;
 use crate::attack::AttackRecords;
 
 pub struct Infiltrated<E> {
@@ -33,13 +34,7 @@ fn cut_short() -> Answer {
 }
 
 impl<E: RelayDht> RelayDht for Infiltrated<E> {
-    fn limits(&self) -> Limits {
-        self.engine.limits()
-    }
-
-    fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.engine.put(record, deadline)
-    }
+    forward_all_but_reads!();
 
     fn get(
         &self,
@@ -58,27 +53,14 @@ impl<E: RelayDht> RelayDht for Infiltrated<E> {
         }
     }
 
-    fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.engine.join(shard, record, deadline)
-    }
-
-    fn leave(
+    fn members_at(
         &self,
-        shard: u16,
-        tombstone: &SignedRecord,
-        deadline: Instant,
-    ) -> Result<Put, DhtError> {
-        self.engine.leave(shard, tombstone, deadline)
-    }
-
-    fn members(
-        &self,
-        shard: u16,
+        path: ShardPath,
         deadline: Instant,
         sink: &mut MemberSink<'_>,
     ) -> Result<Answer, DhtError> {
         let limits = self.limits();
-        let is_here = |under: &NodeId| limits.shard_of(under) == Some(shard);
+        let is_here = |under: &NodeId| ShardPath::of(under, &limits, path.depth()) == Some(path);
         let flow = self.attack_records.offer(is_here, |attack| {
             sink(Member {
                 node: attack.under,
@@ -87,7 +69,7 @@ impl<E: RelayDht> RelayDht for Infiltrated<E> {
         });
         match flow {
             ControlFlow::Break(()) => Ok(cut_short()),
-            ControlFlow::Continue(()) => self.engine.members(shard, deadline, sink),
+            ControlFlow::Continue(()) => self.engine.members_at(path, deadline, sink),
         }
     }
 }

@@ -11,6 +11,15 @@ use crate::attack::AttackRecords;
 use crate::error::Failure;
 use crate::intervals::Intervals;
 
+/// How many relays a shard of the directory lists before it divides: a few, so that many do.
+const MAX_MEMBERS: usize = 64;
+
+/// How many requests all nodes may have in flight together.
+const MAX_IN_FLIGHT: usize = 64;
+
+/// How often a shard may divide.
+const MAX_DEPTH: u8 = 16;
+
 pub struct MemoryNet {
     dht: Memory,
     attack_records: Arc<AttackRecords>,
@@ -23,10 +32,12 @@ impl MemoryNet {
         seed: u64,
         attack_records: Arc<AttackRecords>,
     ) -> Self {
-        let limits = Limits::new(MAX_VALUE_LEN, 16, intervals.refresh, 8);
+        let limits =
+            Limits::new(MAX_VALUE_LEN, MAX_IN_FLIGHT, intervals.refresh, 8).dividing(MAX_DEPTH);
         let dht = Memory::builder()
             .nodes(nodes)
             .limits(limits)
+            .members(MAX_MEMBERS)
             .seed(seed)
             .build();
         Self {
@@ -50,9 +61,9 @@ impl Net for MemoryNet {
         None
     }
 
-    fn kill_half(&mut self) -> usize {
+    fn kill_half(&mut self) -> Result<usize, Failure> {
         let half = self.dht.nodes() / 2;
         self.dht.stop(0..half);
-        half
+        Ok(half)
     }
 }

@@ -1,10 +1,14 @@
 //! The DHT of this run.
 
+mod counted;
+mod forward;
 mod infiltrated;
 mod kad;
 #[cfg(feature = "mainline")]
 mod mainline;
 mod memory;
+#[cfg(all(feature = "redis", unix))]
+mod redis;
 
 use std::sync::Arc;
 
@@ -16,10 +20,17 @@ use crate::attack::AttackRecords;
 use crate::error::Failure;
 use crate::intervals::Intervals;
 
-/// A DHT in which the attacker runs a few of the nodes.
+pub use counted::Counted;
+
+/// A DHT in which the attacker runs a few of the nodes, or answers before them.
 pub trait Net: Sync {
     /// An engine for a node that knows the bootstrap address only.
     fn join(&self) -> Result<Arc<dyn RelayDht>, Failure>;
+
+    /// How many engines all relays share. Each has a thread, and writes while the others do.
+    fn writers(&self) -> usize {
+        8
+    }
 
     /// Starts the attacker's nodes.
     fn infiltrate(&mut self) -> Result<(), Failure>;
@@ -28,8 +39,9 @@ pub trait Net: Sync {
     /// stored; `None` if this DHT has no such way.
     fn store_raw(&self, node: &NodeId, bytes: &[u8]) -> Option<bool>;
 
-    /// Stops half of the honest nodes, with what they stored. Returns how many.
-    fn kill_half(&mut self) -> usize;
+    /// Stops half of the honest nodes, with what they stored. Returns how many. A single server is
+    /// killed, and starts again with nothing in it.
+    fn kill_half(&mut self) -> Result<usize, Failure>;
 }
 
 /// Starts the DHT that the arguments select. The attacker's nodes answer with the attack records.
@@ -56,10 +68,9 @@ pub fn start(
             intervals,
             attack_records,
         )?),
-        #[cfg(not(feature = "mainline"))]
-        Engine::Mainline => {
-            let what = "this program was built without the feature mainline".to_owned();
-            return Err(Failure::Usage(what));
-        }
+        #[cfg(all(feature = "redis", unix))]
+        Engine::Redis => Box::new(redis::RedisNet::start(intervals, attack_records)?),
+        #[allow(unreachable_patterns, reason = "with all features there is no other")]
+        engine => return Err(Failure::Usage(engine.is_missing())),
     })
 }

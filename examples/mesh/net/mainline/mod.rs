@@ -111,9 +111,9 @@ impl Net for MainlineNet {
         Some(pollster::block_on(self.raw.put_mutable(item, None)).is_ok())
     }
 
-    fn kill_half(&mut self) -> usize {
+    fn kill_half(&mut self) -> Result<usize, Failure> {
         let half = self.nodes.len() / 2;
         self.nodes.truncate(self.nodes.len() - half);
-        half
+        Ok(half)
     }
 }
