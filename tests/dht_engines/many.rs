@@ -1,7 +1,6 @@
 //! Many relays in the directory of BitTorrent's DHT, on nodes of its own on this machine.
 //!
-//! `RELAYS=2000 cargo test --all-features --test dht_engines many -- --nocapture` runs it with
-//! another number of relays.
+//! `ci/mainline.sh` runs it with more of them.
 
 use relay_registry::dht::{DhtOptions, Mainline, SecretKey};
 use relay_registry::{Endpoint, Maintenance, ManualClock, NodeId, Registry};
