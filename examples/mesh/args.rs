@@ -51,7 +51,8 @@ Options:
 
 Relays publish again every 5 seconds (mainline: 10), and for each relay beyond 200
 later by 1 ms over memory, 4 ms over redis, 25 ms over kad and 150 ms over mainline.
-The other intervals grow in proportion; the deadline by four times as much.
+The other intervals grow in proportion; the deadline by four times as much. A run
+takes some 100 KB of memory for each relay.
 
 It fails unless each joining node finds as many relays as it wants, also after half
 of the nodes stopped (redis: after the server lost everything), no forged or replayed
