@@ -50,7 +50,7 @@ Options:
   -h, --help        print this help
 
 Relays publish again every 5 seconds (mainline: 10), and for each relay beyond 200
-later by 1 ms over memory, 4 ms over redis, 25 ms over kad and 150 ms over mainline.
+later by 4 ms over memory and redis, 25 ms over kad and 150 ms over mainline.
 The other intervals grow in proportion; the deadline by four times as much. A run
 takes some 100 KB of memory for each relay.
 

@@ -68,8 +68,7 @@ pub fn default_deadline(engine: Engine, relays: usize) -> Duration {
 /// publish them.
 fn more_time(engine: Engine, relays: usize) -> Duration {
     let each = Duration::from_millis(match engine {
-        Engine::Memory => 1,
-        Engine::Redis => 4,
+        Engine::Memory | Engine::Redis => 4,
         Engine::Kad => 25,
         Engine::Mainline => 150,
     });
