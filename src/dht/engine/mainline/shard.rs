@@ -197,9 +197,15 @@ impl Shard {
         self.entries.get(key) == other.entries.get(key)
     }
 
+    /// The version to write. Together, the versions of several storage nodes may have more entries
+    /// than fit: then it has those that changed last. Storage nodes ignore a longer item.
     pub(super) fn encode(&self) -> Vec<u8> {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(_, state)| state.changed_at.age(self.now));
+        entries.truncate(MAX_MEMBERS);
+        entries.sort_by_key(|(key, _)| **key);
         let mut bytes = vec![VERSION];
-        for (key, state) in &self.entries {
+        for (key, state) in entries {
             let time = state.changed_at.0 | if state.left { LEFT_BIT } else { 0 };
             bytes.extend_from_slice(key);
             bytes.extend_from_slice(&time.to_be_bytes()[1..]);
@@ -477,6 +483,40 @@ mod tests {
         shard
             .set([3; KEY_LEN], false)
             .expect("it is a member already");
+    }
+
+    /// Storage nodes ignored the item, and the shard took no relay and did not divide.
+    #[test]
+    fn versions_that_together_have_too_many_members_divide_within_the_limit() {
+        let version = |seconds, keys: std::ops::Range<u8>| {
+            version_at(seconds, &keys.map(|key| (key, false)).collect::<Vec<_>>())
+        };
+        let versions = [version(1_000, 0..20), version(1_001, 20..40)];
+        for change in [Change::Join, Change::Divide] {
+            let mut read = ShardRead::new(empty_at(1_002));
+            for (sequence, version) in versions.iter().enumerate() {
+                let key = SigningKey::from_bytes(&[7; 32]);
+                let item = MutableItem::new(key, version, sequence as i64, None);
+                read.add(&item, &[99; KEY_LEN]);
+            }
+            let step = read.next_step(change, &[99; KEY_LEN], None, false, true);
+            assert!(
+                matches!(step, Step::Divide | Step::Write { .. }),
+                "{step:?}"
+            );
+            let written = read.merged.encode();
+            assert!(written.len() <= 990, "{} bytes", written.len());
+            assert!(read_at(1_002, &[&written]).is_divided());
+            let kept = members(1_002, &[&written]);
+            assert_eq!(
+                kept,
+                [
+                    &(0..8).collect::<Vec<u8>>()[..],
+                    &(20..40).collect::<Vec<u8>>()
+                ]
+                .concat()
+            );
+        }
     }
 
     fn divided_at(seconds: u64, keys: &[u8]) -> Vec<u8> {
