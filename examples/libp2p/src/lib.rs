@@ -11,6 +11,7 @@
 
 pub mod autorelay;
 pub mod broker;
+mod causes;
 pub mod ids;
 pub mod kademlia;
 pub mod network;

@@ -1,6 +1,5 @@
 //! What [`Behaviour`](super::Behaviour) reports, and why a reservation ended.
 
-use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
@@ -9,6 +8,8 @@ use libp2p::relay::outbound::hop::ReserveError;
 use libp2p::{Multiaddr, PeerId};
 use relay_registry::Failure;
 use thiserror::Error;
+
+use crate::causes;
 
 /// An event of [`Behaviour`](super::Behaviour).
 #[derive(Clone, Debug, PartialEq)]
@@ -121,26 +122,12 @@ impl Lost {
     }
 }
 
-/// Finds the answer of the relay inside the error of a transport, which is boxed several
-/// times.
+/// The answer of the relay inside the error of a transport.
 fn reserve_error(error: &io::Error) -> Option<&ReserveError> {
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<ReserveError>() {
-            return Some(found);
-        }
-        if let Some(transport::Error::Reservation(found)) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = match error.downcast_ref::<io::Error>() {
-            // `source` of an I/O error leaves out the error that it wraps.
-            Some(error) => error
-                .get_ref()
-                .map(|error| error as &(dyn StdError + 'static)),
-            None => error.source(),
-        };
-    }
-    None
+    causes::find(error, |error| match error {
+        transport::Error::Reservation(found) => Some(found),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

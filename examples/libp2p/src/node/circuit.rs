@@ -1,7 +1,6 @@
 //! [`Circuit`]: a connection through a relay, and why one could not be had.
 
 use std::collections::HashMap;
-use std::error::Error as StdError;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,8 @@ use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{PeerId, TransportError};
 use thiserror::Error;
 use tokio::sync::oneshot;
+
+use crate::causes;
 
 /// A connection to a peer through a relay. It stays open until either side or the relay ends
 /// it.
@@ -85,24 +86,12 @@ impl DialFailure {
     }
 }
 
-/// Finds the answer of the relay inside the error of a transport.
+/// The answer of the relay inside the error of a transport.
 fn connect_error(error: &io::Error) -> Option<&ConnectError> {
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<ConnectError>() {
-            return Some(found);
-        }
-        if let Some(transport::Error::Connect(found)) = error.downcast_ref() {
-            return Some(found);
-        }
-        next = match error.downcast_ref::<io::Error>() {
-            Some(error) => error
-                .get_ref()
-                .map(|error| error as &(dyn StdError + 'static)),
-            None => error.source(),
-        };
-    }
-    None
+    causes::find(error, |error| match error {
+        transport::Error::Connect(found) => Some(found),
+        _ => None,
+    })
 }
 
 /// The circuits that were asked for, until they end.
