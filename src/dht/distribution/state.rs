@@ -97,7 +97,7 @@ impl DhtState {
             admission: learns.then(admission),
             wanted_relays: options.wanted_relays_of(max_relays),
             breaker: EngineBreaker::new(),
-            watch: Watch::new(learns && limits.watches),
+            watch: Watch::new(),
             random,
             notes: DhtNotes::default(),
             is_awaited: false,

@@ -25,13 +25,9 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) const fn new(is_supported: bool) -> Self {
+    pub(super) const fn new() -> Self {
         Self {
-            due: if is_supported {
-                Some(Duration::ZERO)
-            } else {
-                None
-            },
+            due: Some(Duration::ZERO),
             is_connected: false,
             back_off: RetryBackoff::new(Duration::from_secs(1), Duration::from_secs(60)),
         }
