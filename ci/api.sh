@@ -17,6 +17,7 @@
 # published. Until there is one, nothing is promised, and the baseline is the
 # merge base with the branch main: it tells which changes of a branch would break users.
 source "$(dirname "$0")/common.sh"
+need_openssl
 
 semver_checks=0.51.0
 listing=ci/public-api.txt

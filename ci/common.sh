@@ -19,7 +19,16 @@ fail() {
 # Installs a Debian package unless the command it brings is there.
 need() {
     local command=$1 package=$2
-    command -v "$command" >/dev/null && return
+    command -v "$command" >/dev/null || install_package "$package"
+}
+
+# Installs what the feature `redis-tls` is built with.
+need_openssl() {
+    need pkg-config pkg-config
+    pkg-config --exists openssl || install_package libssl-dev
+}
+
+install_package() {
     run apt-get update -qq
-    run env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$package"
+    run env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$1"
 }

@@ -4,6 +4,7 @@
 #
 #   ci/coverage.sh [OPTION...]    options for cargo test, such as --test semantics
 source "$(dirname "$0")/common.sh"
+need_openssl
 need python3 python3
 
 cargo llvm-cov --version >/dev/null 2>&1 || run cargo install --locked cargo-llvm-cov

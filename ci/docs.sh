@@ -4,6 +4,7 @@
 # seeded bug and metric that the pages name is there; that the page of errors has
 # every public one; and that Prometheus takes the alert rules. No arguments.
 source "$(dirname "$0")/common.sh"
+need_openssl
 need python3 python3
 need promtool prometheus
 

@@ -10,6 +10,7 @@
 #   ci/example.sh [SECONDS [OPTION...]]    simulated seconds (default 60), and
 #                                          further options for the example
 source "$(dirname "$0")/common.sh"
+need_openssl
 need python3 python3
 need redis-server redis-server
 

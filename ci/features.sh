@@ -6,6 +6,7 @@
 #   ci/features.sh --pairs  all pairs, too
 #   ci/features.sh --all    every combination: six minutes or so
 source "$(dirname "$0")/common.sh"
+need_openssl
 
 cargo hack --version >/dev/null 2>&1 || run cargo install --locked cargo-hack
 depth=(--depth 1)

@@ -3,6 +3,7 @@
 # examples and benchmarks, with and without its features, nor about what instructions are counted of, nor
 # about the loom models. No arguments.
 source "$(dirname "$0")/common.sh"
+need_openssl
 
 run cargo clippy --all-targets --all-features -- -D warnings
 # Without test doubles, and without the DHT.

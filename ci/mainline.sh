@@ -5,5 +5,6 @@
 #
 #   ci/mainline.sh [RELAYS]    default: 2000
 source "$(dirname "$0")/common.sh"
+need_openssl
 
 run env RELAYS="${1:-2000}" cargo test --all-features --test dht_engines many:: -- --nocapture

@@ -4,6 +4,7 @@
 # of it, tests and examples included, by a build with that compiler. No
 # arguments.
 source "$(dirname "$0")/common.sh"
+need_openssl
 need python3 python3
 
 run cargo clippy --lib --all-features -- -D clippy::incompatible_msrv

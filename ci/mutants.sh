@@ -10,6 +10,8 @@
 source "$(dirname "$0")/common.sh"
 need python3 python3
 need redis-server redis-server
+need openssl openssl
+need_openssl
 
 if [[ ${1:-} != --values ]]; then
     exec python3 ci/mutants.py "$@"

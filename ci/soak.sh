@@ -5,6 +5,7 @@
 #   ci/soak.sh [SECONDS [OPTION...]]    by default 20; further options for the
 #                                       example
 source "$(dirname "$0")/common.sh"
+need_openssl
 
 seconds=${1:-20}
 shift $(($# > 0 ? 1 : 0))

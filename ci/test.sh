@@ -6,6 +6,7 @@
 #   ci/test.sh [CASES]    proptest runs so many cases of each property instead of
 #                         256, as many as in a plain `cargo test`
 source "$(dirname "$0")/common.sh"
+need_openssl
 
 export PROPTEST_CASES=${1:-256}
 run cargo test --all-features

@@ -279,6 +279,8 @@
 //!   belongs to them. It needs a codec and a hash, which `dht` needs, too.
 //! - `mainline`: `dht::Mainline`, an engine over BitTorrent's DHT. Implies `dht`.
 //! - `redis`: `dht::Redis`, an engine over a Redis server. Implies `dht`.
+//! - `redis-tls`: TLS to the Redis server, by the operating system's library, OpenSSL on Linux.
+//!   Implies `redis`.
 //! - `conformance`, for tests of engines and of what uses them: `dht::conformance`, the
 //!   suite that every engine passes; faults of `dht::Memory`; and `dht::RawMemory`, a raw
 //!   Kademlia store. Implies `dht`.

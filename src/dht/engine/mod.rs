@@ -37,6 +37,8 @@ pub use memory::{Memory, MemoryBuilder};
 pub use path::ShardPath;
 #[cfg(all(feature = "redis", not(relay_loom)))]
 pub use redis::{Redis, RedisBuilder, RedisUrlError};
+#[cfg(all(feature = "redis-tls", not(relay_loom)))]
+pub use redis::{RedisTls, RedisTlsBuilder, RedisTlsError};
 
 // Test doubles.
 #[cfg(all(any(test, feature = "conformance"), not(relay_loom)))]

@@ -432,11 +432,24 @@ fn rows_of_redis() -> Vec<Row> {
     rows! {
         RedisUrlError, no_kind: {
             NotRedis => NotRedis;
-            Tls => Tls;
+            Tls => Tls { reason: "the crate was built without its feature redis-tls".into() };
             NoAddress => NoAddress;
             InvalidDatabase => InvalidDatabase;
             InvalidLogin => InvalidLogin;
             UnknownParameter => UnknownParameter { name: "protocol".into() };
+        }
+    }
+}
+
+#[cfg(feature = "redis-tls")]
+fn rows_of_redis_tls() -> Vec<Row> {
+    use crate::dht::RedisTlsError;
+
+    rows! {
+        RedisTlsError, no_kind: {
+            InvalidRoot => InvalidRoot { reason: "there is no certificate in it".into() };
+            InvalidIdentity => InvalidIdentity { reason: "expected PKCS#8 PEM".into() };
+            Unavailable => Unavailable { reason: "no library".into() };
         }
     }
 }
@@ -468,6 +481,8 @@ fn rows_of_code() -> BTreeSet<Row> {
         rows_of_the_dht(),
         #[cfg(feature = "redis")]
         rows_of_redis(),
+        #[cfg(feature = "redis-tls")]
+        rows_of_redis_tls(),
         rows_of_structures(),
     ];
     all.into_iter().flatten().collect()

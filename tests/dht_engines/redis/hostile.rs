@@ -1,7 +1,9 @@
 //! Servers that are no Redis servers, or do not behave as one.
 
 use relay_registry::NodeId;
-use relay_registry::dht::{Coverage, DhtError, Network, Redis, RedisUrlError, RelayDht};
+use relay_registry::dht::{
+    Coverage, DhtError, Network, Redis, RedisBuilder, RedisUrlError, RelayDht,
+};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::ops::ControlFlow;
@@ -17,6 +19,13 @@ pub(super) const HELLO: &[u8] =
 
 /// An engine whose server does this with each connection.
 pub(super) fn engine(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Redis {
+    engine_of(|builder| builder, serve)
+}
+
+pub(super) fn engine_of(
+    configure: impl Fn(RedisBuilder) -> RedisBuilder,
+    serve: impl Fn(TcpStream) + Clone + Send + 'static,
+) -> Redis {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
     thread::spawn(move || {
@@ -25,10 +34,10 @@ pub(super) fn engine(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Redi
             thread::spawn(move || serve(stream));
         }
     });
-    Redis::builder(Network::default())
+    let builder = Redis::builder(Network::default())
         .server("127.0.0.1", port)
-        .password("secret")
-        .build()
+        .password("secret");
+    configure(builder).build()
 }
 
 /// A server that greets, and then answers each request so.
@@ -325,6 +334,21 @@ fn what_an_engine_is_built_with_is_what_it_says() {
         shown.contains("host") && !shown.contains("secret"),
         "{shown}"
     );
-    let bad = Redis::builder(Network::default()).url("rediss://host");
-    assert_eq!(bad.map(drop).unwrap_err(), RedisUrlError::Tls);
+}
+
+/// Without its feature, TLS is never replaced by plain text.
+#[test]
+fn a_url_that_asks_for_tls_gets_it_or_an_error() {
+    for url in ["rediss://host", "valkeys://:secret@host:7000/4"] {
+        let builder = Redis::builder(Network::default()).url(url);
+        if cfg!(feature = "redis-tls") {
+            let builder = builder.and_then(|builder| builder.url("redis://other"));
+            let shown = format!("{:?}", builder.expect("a URL").build());
+            assert!(shown.contains("Tls(other:6379"), "{shown}");
+        } else {
+            let error = builder.map(drop).unwrap_err();
+            assert!(matches!(error, RedisUrlError::Tls { .. }), "{error:?}");
+            assert!(error.to_string().contains("redis-tls"), "{error}");
+        }
+    }
 }

@@ -10,6 +10,8 @@ mod hostile;
 mod outages;
 mod registries;
 mod server;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod watching;
 
 use relay_registry::NodeId;

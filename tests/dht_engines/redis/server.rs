@@ -16,6 +16,8 @@ const INSTALL: &str = "there is no redis-server: install it (Debian and Ubuntu: 
 pub(crate) struct Server {
     process: Child,
     folder: PathBuf,
+    /// The option that sets the port: that of TLS if the server has no other.
+    port_option: &'static str,
     args: Vec<String>,
     password: Option<String>,
     port: u16,
@@ -28,6 +30,16 @@ impl Server {
 
     /// A server with further arguments. It listens on a socket of its own and on a free port.
     pub(crate) fn with_args(args: &[&str]) -> Self {
+        Self::on_port("--port", args)
+    }
+
+    /// A server whose port is for TLS alone.
+    #[cfg(feature = "redis-tls")]
+    pub(crate) fn with_tls(args: &[&str]) -> Self {
+        Self::on_port("--tls-port", &[&["--port", "0"], args].concat())
+    }
+
+    fn on_port(port_option: &'static str, args: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("relay-redis-{}-{number}", std::process::id());
@@ -38,8 +50,9 @@ impl Server {
         let password = password.map(|at| args[at + 1].clone());
         let port = free_port();
         let mut server = Self {
-            process: spawn(&folder, port, &args),
+            process: spawn(&folder, port_option, port, &args),
             folder,
+            port_option,
             args,
             password,
             port,
@@ -97,8 +110,12 @@ impl Server {
     /// Starts the server again after [`kill`](Self::kill), with nothing in it.
     pub(crate) fn start_again(&mut self) {
         let _ = fs::remove_file(self.socket());
-        self.process = spawn(&self.folder, self.port, &self.args);
+        self.spawn();
         self.wait_until_ready();
+    }
+
+    fn spawn(&mut self) {
+        self.process = spawn(&self.folder, self.port_option, self.port, &self.args);
     }
 
     /// Stops all of the server's threads: clients can connect, and get no answer.
@@ -140,7 +157,7 @@ impl Server {
             }
             // Another process has taken the port.
             self.port = free_port();
-            self.process = spawn(&self.folder, self.port, &self.args);
+            self.spawn();
         }
         panic!(
             "the server ends: {:?}",
@@ -168,12 +185,11 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
-fn spawn(folder: &Path, port: u16, args: &[String]) -> Child {
+fn spawn(folder: &Path, port_option: &str, port: u16, args: &[String]) -> Child {
     Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .args(["--daemonize", "no", "--logfile", "log"])
-        .arg("--port")
-        .arg(port.to_string())
+        .args([port_option, &port.to_string()])
         .arg("--dir")
         .arg(folder)
         .arg("--unixsocket")

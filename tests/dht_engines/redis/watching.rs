@@ -9,7 +9,7 @@ use super::soon;
 use crate::relays::{announced, withdrawn};
 
 /// What has changed since the last call.
-fn changes(dht: &Redis, by: Instant) -> Result<Vec<Change>, DhtError> {
+pub(super) fn changes(dht: &Redis, by: Instant) -> Result<Vec<Change>, DhtError> {
     let mut changes = Vec::new();
     dht.changed(by, &mut |change| {
         changes.push(change);

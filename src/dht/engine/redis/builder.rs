@@ -9,6 +9,8 @@ use super::Redis;
 use super::connection::{Login, Place, Server};
 use super::keys::Keys;
 use super::resolver::Resolver;
+#[cfg(feature = "redis-tls")]
+use super::tls::RedisTls;
 use super::url::{Address, RedisUrlError, parse};
 use crate::dht::engine::Limits;
 use crate::dht::record::{MAX_VALUE_LEN, Network};
@@ -18,6 +20,8 @@ use crate::dht::record::{MAX_VALUE_LEN, Network};
 pub struct RedisBuilder {
     network: Network,
     address: Address,
+    #[cfg(feature = "redis-tls")]
+    tls: Option<RedisTls>,
     login: Option<Login>,
     database: u32,
     keys: Keys,
@@ -36,6 +40,8 @@ impl RedisBuilder {
                 host: "127.0.0.1".into(),
                 port: 6379,
             },
+            #[cfg(feature = "redis-tls")]
+            tls: None,
             login: None,
             database: 0,
             keys: Keys::of_network(&network),
@@ -50,14 +56,19 @@ impl RedisBuilder {
     /// Sets address, login and database from a URL:
     /// `redis://[[username]:password@]host[:port][/database]`, or on Unix
     /// `unix:///path[?db=database][&user=username][&pass=password]`. What the URL leaves out
-    /// becomes the default. Username and password are percent-encoded. `rediss://` is an error,
-    /// because the engine has no TLS.
+    /// becomes the default. Username and password are percent-encoded.
+    ///
+    /// `rediss://` asks for TLS, which needs the feature `redis-tls`; `RedisBuilder::tls` says which
+    /// certificates are used. No URL switches TLS off again.
     ///
     /// # Errors
     ///
     /// A [`RedisUrlError`] that says what is wrong with it, without the password.
     pub fn url(mut self, url: &str) -> Result<Self, RedisUrlError> {
         let target = parse(url)?;
+        if target.is_tls {
+            self.use_tls()?;
+        }
         self.address = target.address;
         self.login = target.login;
         self.database = target.database;
@@ -72,6 +83,33 @@ impl RedisBuilder {
             port,
         };
         self
+    }
+
+    /// Encrypts all connections, and accepts only a server that is authenticated as `tls` says.
+    /// A Unix socket stays as it is. Default: not encrypted, or with `rediss://`, TLS with the roots
+    /// that the operating system trusts.
+    #[cfg(feature = "redis-tls")]
+    pub fn tls(mut self, tls: RedisTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    #[cfg(feature = "redis-tls")]
+    fn use_tls(&mut self) -> Result<(), RedisUrlError> {
+        if self.tls.is_none() {
+            let tls = RedisTls::builder().build();
+            self.tls = Some(tls.map_err(|error| RedisUrlError::Tls {
+                reason: error.to_string().into(),
+            })?);
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "redis-tls"))]
+    fn use_tls(&mut self) -> Result<(), RedisUrlError> {
+        Err(RedisUrlError::Tls {
+            reason: "the crate was built without its feature redis-tls".into(),
+        })
     }
 
     /// Sets the path of the server's Unix socket, in place of an address.
@@ -158,13 +196,8 @@ impl RedisBuilder {
     /// Builds the engine. It connects when it is first used.
     #[must_use]
     pub fn build(self) -> Redis {
-        let place = match &self.address {
-            Address::Tcp { host, port } => Place::Tcp(Resolver::new(host, *port)),
-            #[cfg(unix)]
-            Address::Unix(path) => Place::Unix(path.clone()),
-        };
         let server = Server {
-            place,
+            place: self.place(),
             login: self.login,
             database: self.database,
         };
@@ -178,12 +211,30 @@ impl RedisBuilder {
             self.max_members,
         )
     }
+
+    fn place(&self) -> Place {
+        match &self.address {
+            Address::Tcp { host, port } => {
+                let resolver = Resolver::new(host, *port);
+                #[cfg(feature = "redis-tls")]
+                if let Some(tls) = &self.tls {
+                    return Place::Tls(resolver, tls.clone());
+                }
+                Place::Tcp(resolver)
+            }
+            #[cfg(unix)]
+            Address::Unix(path) => Place::Unix(path.clone()),
+        }
+    }
 }
 
 /// Does not show the password.
 impl fmt::Debug for RedisBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisBuilder")
+        let mut shown = f.debug_struct("RedisBuilder");
+        #[cfg(feature = "redis-tls")]
+        shown.field("tls", &self.tls);
+        shown
             .field("network", &self.network)
             .field("address", &self.address)
             .field("login", &self.login)

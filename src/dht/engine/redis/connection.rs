@@ -11,37 +11,52 @@ use ::redis::{Cmd, ServerError, Value, cmd};
 use super::failure::{Failure, dht_error, transient_error};
 use super::resolver::Resolver;
 use super::resp::read_reply;
-use super::stream::{Exchange, Socket};
+use super::stream::{Socket, Stream};
+#[cfg(feature = "redis-tls")]
+use super::tls::RedisTls;
 use crate::dht::engine::DhtError;
 
 /// The server, and how to authenticate to it.
+#[derive(Debug)]
 pub(super) struct Server {
     pub(super) place: Place,
     pub(super) login: Option<Login>,
     pub(super) database: u32,
 }
 
-/// Does not show the password.
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place: &dyn fmt::Debug = match &self.place {
-            Place::Tcp(resolver) => resolver,
+/// Where the server listens.
+#[derive(Debug)]
+pub(super) enum Place {
+    Tcp(Resolver),
+    #[cfg(feature = "redis-tls")]
+    Tls(Resolver, RedisTls),
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
+
+impl Place {
+    fn connect(&self, deadline: Instant) -> Result<Stream, Failure> {
+        match self {
+            Self::Tcp(resolver) => connect(resolver, deadline).map(Stream::Plain),
+            #[cfg(feature = "redis-tls")]
+            Self::Tls(resolver, tls) => {
+                let socket = connect(resolver, deadline)?;
+                let stream = tls.connect(resolver.host(), socket)?;
+                Ok(Stream::Tls(Box::new(stream)))
+            }
             #[cfg(unix)]
-            Place::Unix(path) => path,
-        };
-        f.debug_struct("Server")
-            .field("place", place)
-            .field("login", &self.login)
-            .field("database", &self.database)
-            .finish()
+            Self::Unix(path) => Socket::connect_unix(path, deadline)
+                .map(Stream::Plain)
+                .map_err(|_| Failure::Unreachable),
+        }
     }
 }
 
-/// Where the server listens.
-pub(super) enum Place {
-    Tcp(Resolver),
-    #[cfg(unix)]
-    Unix(PathBuf),
+fn connect(resolver: &Resolver, deadline: Instant) -> Result<Socket, Failure> {
+    resolver
+        .resolve(deadline)
+        .and_then(|addresses| Socket::connect(&addresses, deadline))
+        .map_err(|_| Failure::Unreachable)
 }
 
 /// A user of the server.
@@ -81,28 +96,21 @@ impl Request {
 const MAX_SHORT_REPLY: usize = 16 * 1_024;
 
 pub(super) struct Connection {
-    socket: Socket,
+    stream: Stream,
     opened: Instant,
     is_primary: bool,
 }
 
 impl Connection {
-    /// The socket, for messages that are no replies.
-    pub(super) fn into_socket(self) -> Socket {
-        self.socket
+    /// The stream, for messages that are no replies.
+    pub(super) fn into_stream(self) -> Stream {
+        self.stream
     }
 
     /// Connects and authenticates.
     pub(super) fn open(server: &Server, deadline: Instant) -> Result<Self, Failure> {
-        let socket = match &server.place {
-            Place::Tcp(resolver) => resolver
-                .resolve(deadline)
-                .and_then(|addresses| Socket::connect(&addresses, deadline)),
-            #[cfg(unix)]
-            Place::Unix(path) => Socket::connect_unix(path, deadline),
-        };
         let mut connection = Self {
-            socket: socket.map_err(|_| Failure::Unreachable)?,
+            stream: server.place.connect(deadline)?,
             opened: Instant::now(),
             is_primary: false,
         };
@@ -124,13 +132,18 @@ impl Connection {
 
     /// Sends a request and reads its reply, which may be an error of the server. After a
     /// failure, the connection must be dropped: the reply may yet arrive.
-    pub(super) fn exchange(&self, request: &Request, deadline: Instant) -> Result<Value, Failure> {
-        let mut exchange = Exchange::new(&self.socket, deadline);
-        let written = exchange.write_all(&request.bytes);
-        match (written, read_reply(exchange, request.max_reply)) {
+    pub(super) fn exchange(
+        &mut self,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Value, Failure> {
+        let stream = self.stream.until(deadline);
+        let written = stream.write_all(&request.bytes);
+        match (written, read_reply(stream, request.max_reply)) {
             (Ok(()), reply) => reply,
-            // A server that has no room for a client says so before it closes the connection.
+            // A server that refuses a client says so before it closes the connection.
             (Err(_), Ok(refusal @ Value::ServerError(_))) => Ok(refusal),
+            (Err(_), Err(refusal @ Failure::Answered(_))) => Err(refusal),
             (Err(error), _) => Err(Failure::of_io(&error)),
         }
     }
@@ -156,7 +169,7 @@ impl Connection {
         Ok(())
     }
 
-    fn select(&self, database: u32, deadline: Instant) -> Result<(), Failure> {
+    fn select(&mut self, database: u32, deadline: Instant) -> Result<(), Failure> {
         let mut select = cmd("SELECT");
         select.arg(database);
         match self.exchange(&Request::new(&select, MAX_SHORT_REPLY), deadline)? {

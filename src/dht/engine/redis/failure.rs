@@ -23,6 +23,8 @@ impl Failure {
     pub(super) fn of_io(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Self::TimedOut,
+            #[cfg(feature = "redis-tls")]
+            io::ErrorKind::InvalidData => Self::Answered(super::tls::refused(error)),
             _ => Self::Closed,
         }
     }

@@ -11,6 +11,8 @@ mod resp;
 mod sample;
 mod scripts;
 mod stream;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod url;
 mod watch;
 
@@ -36,6 +38,8 @@ use scripts::{Script, Scripts};
 use watch::Watcher;
 
 pub use builder::RedisBuilder;
+#[cfg(feature = "redis-tls")]
+pub use tls::{RedisTls, RedisTlsBuilder, RedisTlsError};
 pub use url::RedisUrlError;
 
 #[doc = include_str!("layout.md")]

@@ -69,7 +69,7 @@ impl Pool {
     /// that of another request.
     fn call_on(
         &self,
-        connection: Connection,
+        mut connection: Connection,
         request: &Request,
         deadline: Instant,
     ) -> Result<Reply, Failure> {

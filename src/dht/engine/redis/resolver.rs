@@ -43,6 +43,11 @@ impl Resolver {
         }
     }
 
+    #[cfg(feature = "redis-tls")]
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
     /// The addresses, at least one. An address needs no lookup.
     ///
     /// # Errors

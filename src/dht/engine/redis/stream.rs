@@ -1,4 +1,4 @@
-//! [`Socket`] and [`Exchange`]: bytes to and from the server, none of them after a deadline.
+//! [`Stream`] and [`Socket`]: bytes to and from the server, none of them after a deadline.
 //!
 //! The crate's own connection takes a timeout for each read. A server that sends a byte at a
 //! time would hold a call for as long as it likes. So the sockets are ours.
@@ -6,16 +6,58 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 #[cfg(unix)]
-use std::os::unix::net::UnixStream;
-#[cfg(unix)]
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// A connection to the server, encrypted or not.
+pub(super) enum Stream {
+    Plain(Socket),
+    #[cfg(feature = "redis-tls")]
+    Tls(Box<super::tls::TlsStream>),
+}
+
+impl Stream {
+    /// Reads and writes until `deadline`. After it, they fail with `WouldBlock`.
+    pub(super) fn until(&mut self, deadline: Instant) -> &mut Self {
+        let socket = match self {
+            Self::Plain(socket) => socket,
+            #[cfg(feature = "redis-tls")]
+            Self::Tls(stream) => stream.socket(),
+        };
+        socket.deadline = deadline;
+        self
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(buffer),
+            #[cfg(feature = "redis-tls")]
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            #[cfg(feature = "redis-tls")]
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A connected socket.
-pub(super) enum Socket {
-    Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(UnixStream),
+#[derive(Debug)]
+pub(super) struct Socket {
+    socket: socket2::Socket,
+    deadline: Instant,
 }
 
 impl Socket {
@@ -35,7 +77,8 @@ impl Socket {
         let stream = result?;
         // A request is one write: waiting for more would only delay it.
         stream.set_nodelay(true)?;
-        Ok(Self::Tcp(stream))
+        let socket = stream.into();
+        Ok(Self { socket, deadline })
     }
 
     #[cfg(unix)]
@@ -45,70 +88,47 @@ impl Socket {
         // `UnixStream::connect` takes no timeout, and waits while the server's backlog is full.
         let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.connect_timeout(&SockAddr::unix(path)?, time_left(deadline)?)?;
-        let stream = UnixStream::from(std::os::fd::OwnedFd::from(socket));
-        Ok(Self::Unix(stream))
-    }
-
-    fn read(&self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => {
-                stream.set_read_timeout(Some(timeout))?;
-                (&mut &*stream).read(buffer)
-            }
-            #[cfg(unix)]
-            Self::Unix(stream) => {
-                stream.set_read_timeout(Some(timeout))?;
-                (&mut &*stream).read(buffer)
-            }
-        }
-    }
-
-    fn write(&self, bytes: &[u8], timeout: Duration) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => {
-                stream.set_write_timeout(Some(timeout))?;
-                (&mut &*stream).write(bytes)
-            }
-            #[cfg(unix)]
-            Self::Unix(stream) => {
-                stream.set_write_timeout(Some(timeout))?;
-                (&mut &*stream).write(bytes)
-            }
-        }
-    }
-}
-
-/// One request and its reply on a socket.
-pub(super) struct Exchange<'a> {
-    socket: &'a Socket,
-    deadline: Instant,
-}
-
-impl<'a> Exchange<'a> {
-    pub(super) fn new(socket: &'a Socket, deadline: Instant) -> Self {
-        Self { socket, deadline }
+        Ok(Self { socket, deadline })
     }
 
     /// Repeats a call that a signal interrupted, until the deadline.
-    fn retry(&self, mut call: impl FnMut(Duration) -> io::Result<usize>) -> io::Result<usize> {
+    fn retry(
+        &mut self,
+        mut call: impl FnMut(&mut socket2::Socket, Duration) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         loop {
-            match call(time_left(self.deadline)?) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            match call(&mut self.socket, time_left(self.deadline)?) {
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    // What some systems call it. TLS goes on after the other.
+                    io::ErrorKind::TimedOut => return Err(io::ErrorKind::WouldBlock.into()),
+                    _ => return Err(error),
+                },
                 result => return result,
             }
         }
     }
 }
 
-impl Read for Exchange<'_> {
+impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.retry(|left| self.socket.read(buffer, left))
+        self.retry(|socket, left| {
+            socket.set_read_timeout(Some(left))?;
+            match socket.read(buffer)? {
+                // TLS tells this from its own errors only as an error of the socket.
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                read => Ok(read),
+            }
+        })
     }
 }
 
-impl Write for Exchange<'_> {
+impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.retry(|left| self.socket.write(bytes, left))
+        self.retry(|socket, left| {
+            socket.set_write_timeout(Some(left))?;
+            socket.write(bytes)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -120,7 +140,7 @@ impl Write for Exchange<'_> {
 fn time_left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
-        return Err(io::ErrorKind::TimedOut.into());
+        return Err(io::ErrorKind::WouldBlock.into());
     }
     Ok(left)
 }

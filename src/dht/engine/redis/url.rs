@@ -13,6 +13,7 @@ use super::connection::Login;
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) address: Address,
+    pub(super) is_tls: bool,
     pub(super) login: Option<Login>,
     pub(super) database: u32,
 }
@@ -35,9 +36,12 @@ pub enum RedisUrlError {
     /// It is no URL, or has another scheme than `redis`, `valkey`, `redis+unix`,
     /// `valkey+unix` or `unix`.
     NotRedis,
-    /// It asks for TLS, which this engine does not have: use `redis://`, and a tunnel such as
-    /// stunnel on this machine.
-    Tls,
+    /// It asks for TLS, by `rediss` or `valkeys`, and there is none: the crate was built without
+    /// its feature `redis-tls`, or the operating system offers none.
+    Tls {
+        /// Why there is none.
+        reason: Box<str>,
+    },
     /// It names no host that can be connected to, or no path of a socket.
     NoAddress,
     /// The database is no number from 0 to 2^32 - 1.
@@ -58,9 +62,7 @@ impl fmt::Display for RedisUrlError {
             Self::NotRedis => f.write_str(
                 "this is not the URL of a Redis server, such as redis://host:6379/0 or unix:///path",
             ),
-            Self::Tls => f.write_str(
-                "the engine has no TLS: use redis:// and a tunnel on this machine, such as stunnel",
-            ),
+            Self::Tls { reason } => write!(f, "the URL asks for TLS: {reason}"),
             Self::NoAddress => f.write_str("the URL has no host to connect to, or no path"),
             Self::InvalidDatabase => {
                 write!(f, "the database is not a number from 0 to {}", u32::MAX)
@@ -80,15 +82,17 @@ impl Error for RedisUrlError {}
 /// The maximum length of a parameter's name in an error, in characters.
 const MAX_NAME: usize = 32;
 
-/// Reads a URL: `redis://[[username]:password@]host[:port][/database]`, or
+/// Reads a URL: `redis://[[username]:password@]host[:port][/database]`, `rediss://` for TLS, or
 /// `unix:///path[?db=database][&user=username][&pass=password]`.
 pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
-    let url = parse_redis_url(url).ok_or(RedisUrlError::NotRedis)?;
-    let is_unix = match url.scheme() {
-        "redis" | "valkey" => false,
-        "rediss" | "valkeys" => return Err(RedisUrlError::Tls),
-        _ => true,
-    };
+    let mut url = parse_redis_url(url).ok_or(RedisUrlError::NotRedis)?;
+    let is_tls = matches!(url.scheme(), "rediss" | "valkeys");
+    if is_tls {
+        // The crate reads it so only with a TLS of its own.
+        url.set_scheme("redis")
+            .map_err(|()| RedisUrlError::NotRedis)?;
+    }
+    let is_unix = !matches!(url.scheme(), "redis" | "valkey");
     let after_address = [Some(url.path()), url.query(), url.fragment()];
     check_end(after_address, is_unix)?;
     let known: &[&str] = if is_unix {
@@ -127,6 +131,7 @@ pub(super) fn parse(url: &str) -> Result<Target, RedisUrlError> {
     })?;
     Ok(Target {
         address: address(&info)?,
+        is_tls,
         login: login(&info)?,
         database,
     })
@@ -214,6 +219,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_url_may_ask_for_tls() {
+        for (url, expected) in [
+            ("rediss://:s%40cret@db:7000/3", true),
+            ("valkeys://:s%40cret@db:7000/3", true),
+            ("redis://:s%40cret@db:7000/3", false),
+        ] {
+            let target = parse(url).expect(url);
+            assert_eq!(target.is_tls, expected, "{url}");
+            assert_eq!(target.address, tcp("db", 7000), "{url}");
+            assert_eq!(login_of(&target), Some((None, "s@cret")), "{url}");
+            assert_eq!(target.database, 3, "{url}");
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_url_may_name_a_socket() {
@@ -234,7 +254,8 @@ mod tests {
             ("localhost:6379", RedisUrlError::NotRedis),
             ("http://:secret@host", RedisUrlError::NotRedis),
             ("redis://:secret@host:port", RedisUrlError::NotRedis),
-            ("rediss://:secret@host", RedisUrlError::Tls),
+            ("rediss:///1", RedisUrlError::NoAddress),
+            ("rediss://host#insecure", RedisUrlError::NotRedis),
             ("redis:///1", RedisUrlError::NoAddress),
             ("redis://0.0.0.0", RedisUrlError::NoAddress),
             ("redis://:secret@host/one", RedisUrlError::InvalidDatabase),

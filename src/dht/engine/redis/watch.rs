@@ -9,7 +9,7 @@ use ::redis::cmd;
 use super::connection::{Connection, Server, malformed};
 use super::failure::Failure;
 use super::keys::node;
-use super::stream::{Exchange, Socket};
+use super::stream::Stream;
 use crate::dht::engine::{Change, ChangeSink};
 use crate::relay::NodeId;
 use crate::sync::unmodelled::Mutex;
@@ -61,7 +61,7 @@ impl Watcher {
 
 /// A connection on which the server sends messages.
 struct Subscription {
-    socket: Socket,
+    stream: Stream,
     /// What was received of the next message.
     unread: Vec<u8>,
     silence: Silence,
@@ -85,7 +85,7 @@ enum Message {
 impl Subscription {
     fn open(server: &Server, channel: &str, deadline: Instant) -> Result<Self, Failure> {
         let mut subscription = Self {
-            socket: Connection::open(server, deadline)?.into_socket(),
+            stream: Connection::open(server, deadline)?.into_stream(),
             unread: Vec::new(),
             silence: Silence::from(Instant::now()),
         };
@@ -117,15 +117,15 @@ impl Subscription {
         }
     }
 
-    fn send(&self, bytes: &[u8], deadline: Instant) -> Result<(), Failure> {
-        let sent = Exchange::new(&self.socket, deadline).write_all(bytes);
+    fn send(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), Failure> {
+        let sent = self.stream.until(deadline).write_all(bytes);
         sent.map_err(|error| Failure::of_io(&error))
     }
 
     /// Receives what the server sends next. False if that is nothing until the deadline.
     fn receive(&mut self, deadline: Instant) -> Result<bool, Failure> {
         let mut bytes = [0; 4_096];
-        let received = Exchange::new(&self.socket, deadline).read(&mut bytes);
+        let received = self.stream.until(deadline).read(&mut bytes);
         match received.map_err(|error| Failure::of_io(&error)) {
             Ok(0) => Err(Failure::Closed),
             Ok(len) => {
