@@ -157,7 +157,9 @@ pub trait RelayDht: Send + Sync + 'static {
     }
 
     /// Passes each member of `shard` to `sink`, in any order. A member may be passed
-    /// more than once.
+    /// more than once. A registry learns relays in this order until it has room for no
+    /// more. So an order that is the same for all nodes is bad for large shards: use
+    /// more shards, or begin at a place that is random for each handle.
     ///
     /// # Errors
     ///
