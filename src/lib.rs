@@ -83,7 +83,7 @@
 //! # Distribution
 //!
 //! A registry can publish the relay that its node is, and learn of others, through a distributed hash
-//! table: the module [`dht`]. A learned relay is handed out only after a [probe] of yours succeeded.
+//! table, a Redis server, or an engine of yours: the module [`dht`]. A learned relay is handed out only after a [probe] of yours succeeded.
 //! See [distribution](guide::distribution).
 //!
 //! # Events

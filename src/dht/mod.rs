@@ -8,8 +8,10 @@
 //!
 //! An engine carries records between nodes. It implements [`RelayDht`]. [`Memory`] works
 //! within one process, [`Kad`] over any raw Kademlia store, `Mainline` (feature `mainline`)
-//! over BitTorrent's DHT (BEP 5, BEP 44), `Redis` (feature `redis`) over a Redis server. The [guide](crate::guide::distribution#writing-an-adaptor)
-//! shows how to write another. The suite in `conformance` (feature `conformance`) tests one.
+//! over BitTorrent's DHT (BEP 5, BEP 44), `Redis` (feature `redis`) over a Redis server. The guide
+//! says [which to use](crate::guide::distribution#which-engine), and [how to write
+//! another](crate::guide::distribution#writing-an-adaptor). The suite in `conformance` (feature
+//! `conformance`) tests one.
 //!
 //! A registry that is [built with](crate::RegistryBuilder::dht) an engine publishes the relay
 //! of this node and learns others, as [`DhtOptions`] say. The [`threats`](mod@threats) page

@@ -5,6 +5,10 @@
 //! and a network without faults. The [faults](crate::dht::Faults) of
 //! [`Memory`](crate::dht::Memory) test how a registry handles a faulty network.
 //!
+//! It does not test that records and memberships end by themselves, that a store or a shard that is
+//! full is reported, that a call waits for a slot and is then [`Busy`](DhtError::Busy), or how the
+//! engine behaves while its service is down. Test these in addition.
+//!
 //! ```no_run
 //! use relay_registry::dht::{Memory, Network, conformance};
 //!
@@ -28,7 +32,7 @@ use crate::sync::unmodelled::{mpsc, thread};
 
 /// Runs the whole suite, with a timeout of 1 minute for each request.
 ///
-/// Each call of `make` returns another handle to, or node of, one network. Other data
+/// Each of 18 calls of `make` returns another handle to, or node of, one network. Other data
 /// may be stored there: the suite generates its own keys. Records are signed for
 /// `network`.
 ///

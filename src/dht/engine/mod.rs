@@ -159,7 +159,9 @@ pub trait RelayDht: Send + Sync + 'static {
     }
 
     /// Passes each member of `shard` to `sink`, in any order. A member may be passed
-    /// more than once.
+    /// more than once. A registry learns relays in this order until it has room for no
+    /// more. So an order that is the same for all nodes is bad for large shards: use
+    /// more shards, or begin at a place that is random for each handle.
     ///
     /// # Errors
     ///
@@ -258,8 +260,9 @@ pub trait RelayDht: Send + Sync + 'static {
 
     /// Waits until a relay's record changes, and passes on all changes since the last call on
     /// this handle. Returns once it has passed on at least one, or at the deadline; if that has
-    /// passed, then it does not wait. If changes may have been missed, then it says so first: at
-    /// the first call, after an error or `Break`, or after too long a time between two calls.
+    /// passed, then it does not wait. If changes may have been missed, then it passes on
+    /// [`Missed`](Change::Missed) first: at the first call, after an error or `Break`, or if it had
+    /// to drop changes between two calls.
     ///
     /// A registry calls it if the engine [watches](Limits::watches), always from one thread at a
     /// time, with a deadline of at most 100 ms; at first and after an error, with that of a request,

@@ -76,10 +76,10 @@ pub trait RawKad: Send + Sync + 'static {
 
 /// An engine over any [raw store](RawKad).
 ///
-/// The keys are those of `macula_relay_registry`: a relay's record is stored under
-/// the SHA-256 of `relay.node.` and its id, the list of relays under the SHA-256 of
-/// `relay.list` (further shards under `relay.list.1` and so on, their halves under
-/// `relay.list.1/0` and `relay.list.1/1`, and so on).
+/// A relay's record is stored under the SHA-256 of `relay.node.` and its id, the list of relays
+/// under the SHA-256 of `relay.list` (further shards under `relay.list.1` and so on, their halves
+/// under `relay.list.1/0` and `relay.list.1/1`, and so on). These keys are those of
+/// `macula_relay_registry`.
 ///
 /// The store keeps the last write. So the engine reads before it writes, and does
 /// not replace a newer record by an older one.
@@ -87,8 +87,11 @@ pub trait RawKad: Send + Sync + 'static {
 /// A list has many writers. Each entry is a relay's signed record; the entry of a
 /// relay that left is its tombstone. To join or leave, a relay reads the list,
 /// merges its entry, writes the list, and reads it back, up to six times. An entry
-/// ends when its record does. A relay that renews the mark of a divided shard below a root, whose
-/// list has no other entry, adds its own: storage nodes that validate keep no list without.
+/// ends when its record does.
+///
+/// A shard that has divided has a mark in its list, which relays in the shards below renew. A storage
+/// node with a [`KadValidator`] keeps a list below a root only if it has an entry. So a relay that
+/// renews the mark of such a list adds its own record if the list has none.
 ///
 /// So a node cannot list another relay. But any node can erase a list or a record:
 /// a relay writes its own again only at its next check or refresh. Storage nodes that

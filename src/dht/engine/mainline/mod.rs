@@ -37,8 +37,8 @@ pub use builder::MainlineBuilder;
 ///
 /// The directory is further items under a key that all relays of a network share. Each
 /// lists up to 28 relays and is written with compare-and-swap. There are eight; an item
-/// that is full divides into two, up to sixteen times. A node that knows the key can erase or fill the directory, so
-/// it proves nothing about the relays that it lists. Relays join again at each
+/// that is full divides into two, up to sixteen times. A node that knows the key can erase or
+/// fill the directory, so it proves nothing about the relays that it lists. Relays join again at each
 /// refresh, and when they find that they are not listed. By default the key is
 /// derived from the tag of the network, which is public; a closed network sets
 /// [a secret](MainlineBuilder::directory_secret).
