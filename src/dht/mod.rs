@@ -49,6 +49,8 @@ pub use record::{
 };
 pub use reject_reason::RejectReason;
 pub use stats::DhtStats;
+#[cfg(feature = "serde")]
+pub(crate) use stats::Refused;
 
 pub(crate) use admission::Prefix;
 pub(crate) use backend::{LearnError, LocalRelay, RegistryBackend};

@@ -1,5 +1,7 @@
 //! [`DhtStats`]: the counters and the present state of a registry's DHT.
 
+use std::fmt;
+
 use super::reject_reason::RejectReason;
 
 /// The counters and the present state of a registry's DHT; see
@@ -14,7 +16,8 @@ pub struct DhtStats {
     pub publishes: bool,
     /// Whether the registry has a probe, which it needs to learn relays.
     pub learns: bool,
-    /// Whether a change of this node's relay is not yet published or withdrawn.
+    /// Whether a change of this node's relay is not yet published or withdrawn. It stays so if the
+    /// engine refuses the record or its membership.
     pub pending: bool,
     /// Whether the last record that the engine stored is an announcement.
     pub published: bool,
@@ -35,7 +38,7 @@ pub struct DhtStats {
     pub probes: u64,
     /// Probes that failed.
     pub failed_probes: u64,
-    /// Shards of the directory that were read.
+    /// Shards of the directory that were read: at least one storage node answered.
     pub sweeps: u64,
     /// Lookups of one relay's record.
     pub fetches: u64,
@@ -43,9 +46,11 @@ pub struct DhtStats {
     pub changes: u64,
     /// Lookups that are queued or in flight.
     pub wanted: usize,
-    /// Relays in the negative cache: a complete lookup found no record.
+    /// Relays in the negative cache: a complete lookup found no record that this node accepts.
     pub absent: usize,
-    /// Requests that failed because of the engine, panics included.
+    /// Requests that the engine did not carry out: its network failed, it refused them, as for a
+    /// wrong password, it does not support them, or it panicked. `Registry::last_engine_error`
+    /// has the last error. That a newer record is stored, or a shard is full, is no failure.
     pub engine_failures: u64,
     /// Panics of the engine, the probe or a clock, and with the feature `tracing` of the
     /// subscriber. All were caught.
@@ -59,20 +64,43 @@ pub struct DhtStats {
         feature = "serde",
         serde(serialize_with = "crate::serde_impls::by_reason")
     )]
-    pub(crate) refused: [u64; RejectReason::ALL.len()],
+    pub(crate) refused: Refused,
+}
+
+/// The number of rejected records, by the number of the reason.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Refused([u64; RejectReason::ALL.len()]);
+
+impl Refused {
+    /// Each reason with its count, in the order of [`RejectReason::ALL`].
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RejectReason, u64)> + '_ {
+        RejectReason::ALL.into_iter().zip(self.0)
+    }
+
+    fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.iter().map(|(reason, count)| (reason.name(), count))
+    }
+}
+
+/// Shows the reasons that there were.
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.by_name().filter(|(_, count)| *count > 0);
+        f.debug_map().entries(counts).finish()
+    }
 }
 
 impl DhtStats {
     /// Records from other nodes that were rejected for this reason.
     #[must_use]
     pub fn refused(&self, reason: RejectReason) -> u64 {
-        self.refused[reason as usize]
+        self.refused.0[reason as usize]
     }
 
     /// Records from other nodes that were rejected for any reason.
     #[must_use]
     pub fn refused_in_all(&self) -> u64 {
-        self.refused.iter().sum()
+        self.refused.0.iter().sum()
     }
 
     /// Records from other nodes that were rejected: each reason by its
@@ -84,12 +112,11 @@ impl DhtStats {
     /// assert!(stats.refused_by_name().any(|(name, count)| name == "replayed" && count == 0));
     /// ```
     pub fn refused_by_name(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let reasons = RejectReason::ALL.iter();
-        reasons.map(|&reason| (reason.name(), self.refused(reason)))
+        self.refused.by_name()
     }
 
     pub(super) fn count_rejected(&mut self, reason: RejectReason) {
-        self.refused[reason as usize] += 1;
+        self.refused.0[reason as usize] += 1;
     }
 }
 
@@ -106,5 +133,13 @@ mod tests {
             assert_eq!(stats.refused(reason), 1);
         }
         assert_eq!(stats.refused_in_all(), RejectReason::ALL.len() as u64);
+    }
+
+    #[test]
+    fn what_was_refused_is_shown_by_name() {
+        let mut stats = DhtStats::default();
+        assert!(format!("{stats:?}").contains("refused: {}"));
+        stats.count_rejected(RejectReason::PrivateAddress);
+        assert!(format!("{stats:?}").contains("refused: {\"private_address\": 1}"));
     }
 }

@@ -1,7 +1,7 @@
 //! What the DHT says of records of other nodes.
 
 use super::names::as_name;
-use crate::dht::{OfferOutcome, RejectReason};
+use crate::dht::{OfferOutcome, Refused, RejectReason};
 use serde::Serializer;
 
 as_name! {
@@ -34,7 +34,7 @@ as_name! {
     }
 }
 
-/// Counts in the order of the reasons, each by the name of its reason.
-pub(crate) fn by_reason<S: Serializer>(counts: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(RejectReason::ALL.iter().zip(counts))
+/// Each count by the name of its reason.
+pub(crate) fn by_reason<S: Serializer>(counts: &Refused, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(counts.iter())
 }

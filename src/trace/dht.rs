@@ -38,7 +38,8 @@ pub(crate) struct Unsaid {
     events: Vec<Event>,
     /// Events beyond those.
     lost: u64,
-    /// Requests that failed while the breaker was open or opened it, and the last of them.
+    /// Requests that the engine refused, or that failed while the breaker was open or opened it, and
+    /// the last of them.
     failing: Happened<Failing>,
     /// The breaker closed again.
     answering: Happened<()>,
@@ -57,6 +58,15 @@ struct Failing {
     error: DhtError,
     panicked: bool,
     engine_failures: u64,
+    requests_pause: bool,
+}
+
+/// Whether an operator has to change something, although the engine answers.
+fn is_refusal(error: &DhtError) -> bool {
+    matches!(
+        error,
+        DhtError::Rejected { .. } | DhtError::TooLarge { .. } | DhtError::Unsupported { .. }
+    )
 }
 
 /// How often a thing happened, and the last of it.
@@ -128,10 +138,11 @@ impl DhtNotes {
         (was_open, is_open): (bool, bool),
     ) {
         match error {
-            Some(error) if is_open => self.unsaid.failing.note(Failing {
+            Some(error) if is_open || is_refusal(error) => self.unsaid.failing.note(Failing {
                 error: error.clone(),
                 panicked,
                 engine_failures,
+                requests_pause: is_open,
             }),
             _ if was_open && !is_open => self.unsaid.answering.note(()),
             _ => {}
@@ -265,6 +276,7 @@ impl DhtTrace {
             error,
             panicked,
             engine_failures,
+            requests_pause,
         } = failing;
         self.subscriber.call(|| {
             warn!(
@@ -272,8 +284,9 @@ impl DhtTrace {
                 %error,
                 panicked,
                 engine_failures,
+                requests_pause,
                 suppressed,
-                "the engine fails; requests pause for a back-off"
+                "the engine fails"
             );
         });
     }

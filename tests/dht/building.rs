@@ -1,5 +1,7 @@
 //! The options of the DHT, and their effects.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -8,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use relay_registry::dht::{
     Answer, Candidate, CandidateError, CandidateSink, Coverage, DhtError, DhtOptions,
-    DhtOptionsError, Kad, Limits, Memory, Network, Put, RawMemory, RelayDht, SignedRecord,
+    DhtOptionsError, Kad, Limits, Member, MemberSink, Memory, Network, Put, RawMemory, RelayDht,
+    SignedRecord,
 };
 use relay_registry::{
     BuildError, Clock, FindOptions, ManualClock, NodeId, RegisterOptions, Registry,
@@ -59,6 +62,81 @@ fn relays_of_another_network_are_none() {
     friend.registry.register(id(2), home(2)).unwrap();
     until(&world, &[&friend, &reader], || reader.knows(2));
     assert!(!reader.knows(1));
+}
+
+/// Then nothing would be published or learned, and no error would say why.
+#[test]
+fn an_engine_of_another_network_is_not_built_with() {
+    let staging = Network::new(b"staging").unwrap();
+    let engine = || Kad::new(RawMemory::new(8), staging);
+    let built = Registry::builder().dht(engine(), DhtOptions::new().network(staging));
+    assert!(built.build().is_ok());
+    for options in [DhtOptions::new(), DhtOptions::new().key(key(1))] {
+        let refused = Registry::builder().dht(Arc::new(engine()), options).build();
+        assert_eq!(
+            refused.unwrap_err().source().expect("a source").to_string(),
+            "the engine carries records of the network \"staging\", and the options name \"main\""
+        );
+    }
+    // An engine that does not care carries all.
+    let any = Registry::builder().dht(Memory::new(), DhtOptions::new().network(staging));
+    assert!(any.build().is_ok());
+}
+
+/// A shard with more relays than a node learns, listed in the same order for all nodes.
+#[test]
+fn nodes_learn_other_relays_of_a_long_sorted_list() {
+    struct Sorted;
+    impl RelayDht for Sorted {
+        fn limits(&self) -> Limits {
+            Limits::new(1_000, 16, secs(3_600), 1)
+        }
+        fn put(&self, _: &SignedRecord, _: Instant) -> Result<Put, DhtError> {
+            Ok(Put::new(1, 1))
+        }
+        fn get(
+            &self,
+            node: &NodeId,
+            _: Option<u64>,
+            _: Instant,
+            _: &mut CandidateSink<'_>,
+        ) -> Result<Answer, DhtError> {
+            ASKED.with_borrow_mut(|asked| asked.push(*node));
+            Ok(Answer::partial(1, 1))
+        }
+        fn members(
+            &self,
+            _: u16,
+            _: Instant,
+            sink: &mut MemberSink<'_>,
+        ) -> Result<Answer, DhtError> {
+            for number in 0..4_000_u16 {
+                let mut node = [0; 32];
+                node[..2].copy_from_slice(&number.to_be_bytes());
+                let flow = sink(Member {
+                    node: NodeId::from(node),
+                    record: None,
+                });
+                assert!(flow.is_continue());
+            }
+            Ok(Answer::complete(1, 1))
+        }
+    }
+    thread_local! {
+        static ASKED: RefCell<Vec<NodeId>> = const { RefCell::new(Vec::new()) };
+    }
+    let world = World::new();
+    let asked_by = |seed: u64| -> BTreeSet<NodeId> {
+        let options = world.options().seed(seed);
+        let registry = world.builder().dht(Sorted, options).build().unwrap();
+        registry.run_distribution();
+        ASKED.take().into_iter().collect()
+    };
+    let (one, other) = (asked_by(1), asked_by(2));
+    assert_eq!((one.len(), other.len()), (1_024, 1_024));
+    // By chance, a quarter of a quarter of 4,000.
+    let both = one.intersection(&other).count();
+    assert!((100..500).contains(&both), "{both}");
 }
 
 #[test]

@@ -129,6 +129,47 @@ fn an_engine_that_can_do_nothing_now_is_asked_after_a_back_off() {
     until(&world, &[&node], || node.stats().published && node.knows(2));
 }
 
+/// As a server does that has another password. It answers, so no request pauses; an operator has to
+/// see it all the same.
+#[test]
+fn an_engine_that_rejects_all_is_told_from_one_that_works() {
+    let world = World::new();
+    let _other = world.relay(2);
+    let node = world.node(1);
+    let wrong = DhtError::rejected("WRONGPASS: the password is wrong");
+    node.dht.set_faults(Faults::new().fail(wrong.clone()));
+    node.registry.register(id(1), home(1)).unwrap();
+    assert_eq!(node.registry.last_engine_error(), None);
+    for _ in 0..300 {
+        node.work();
+        world.advance(secs(1));
+    }
+    let stats = node.stats();
+    assert!(stats.pending && !stats.published, "{stats:?}");
+    // Eight shards and the record, each asked for some ten times.
+    assert!((9..300).contains(&stats.engine_failures), "{stats:?}");
+    assert_eq!((stats.sweeps, stats.learned), (0, 0));
+    assert_eq!(node.registry.last_engine_error(), Some(wrong.clone()));
+    node.dht.set_faults(Faults::new());
+    until(&world, &[&node], || node.stats().published && node.knows(2));
+    assert!(!node.stats().pending && node.stats().sweeps > 0);
+    assert_eq!(node.registry.last_engine_error(), Some(wrong));
+}
+
+#[test]
+fn an_engine_that_cannot_watch_although_it_says_so_is_a_failure() {
+    let world = World::new();
+    let limits = world.dht.limits().watching();
+    let engine = Full(Memory::builder().limits(limits).build(), Arc::default());
+    let builder = world.builder().dht(engine, world.options());
+    let registry = builder.build().unwrap();
+    registry.run_distribution();
+    assert!(matches!(
+        registry.last_engine_error(),
+        Some(DhtError::Unsupported { .. })
+    ));
+}
+
 #[test]
 fn a_panicking_engine_is_contained_counted_and_used_again() {
     let world = World::new();

@@ -124,6 +124,7 @@ fn an_engine_that_fails_is_warned_of_with_its_error() {
             DhtError::Unreachable.to_string()
         );
         assert_eq!(warnings[0].field("panicked"), "false");
+        assert_eq!(warnings[0].field("requests_pause"), "true");
         assert_eq!(warnings[0].field("suppressed"), "0");
         assert!(warnings[0].number("engine_failures") >= 5.0);
 
@@ -141,6 +142,26 @@ fn an_engine_that_fails_is_warned_of_with_its_error() {
         let told = recorder.events_of(Level::INFO);
         assert_eq!(told.len(), 2, "{told:?}");
         assert_eq!(told[1].text, "the engine answers again");
+    });
+}
+
+/// No request pauses, for the engine answers: without a warning, nothing would tell an operator.
+#[test]
+fn an_engine_that_refuses_is_warned_of_with_its_reason() {
+    let recorder = Recorder::default();
+    recorder.during(|| {
+        let world = World::new();
+        let reader = world.reader();
+        let wrong = DhtError::rejected("WRONGPASS");
+        reader.dht.set_faults(Faults::new().fail(wrong.clone()));
+        for _ in 0..30 {
+            reader.work();
+            world.advance(secs(1));
+        }
+        let warnings = warnings_of(&recorder, "the engine fails");
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!(warnings[0].field("error"), wrong.to_string());
+        assert_eq!(warnings[0].field("requests_pause"), "false");
     });
 }
 

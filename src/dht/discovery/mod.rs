@@ -71,6 +71,13 @@ pub(super) enum QueryOutcome {
     Unsupported,
 }
 
+impl QueryOutcome {
+    /// Whether at least one node answered.
+    pub(super) const fn was_answered(self) -> bool {
+        !matches!(self, Self::Failed | Self::Unsupported)
+    }
+}
+
 /// What a query found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QueryResult {

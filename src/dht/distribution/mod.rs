@@ -139,8 +139,9 @@ impl Distribution {
         wall_clock: Arc<dyn Clock>,
     ) -> Result<Self, DhtOptionsError> {
         options.check(max_relays)?;
-        let limits =
-            catch_panic(|| engine.limits()).map_err(|()| DhtOptionsError::EnginePanicked)?;
+        let (limits, network) = catch_panic(|| (engine.limits(), engine.network()))
+            .map_err(|()| DhtOptionsError::EnginePanicked)?;
+        options.check_network(network)?;
         let limits = limits.clamped();
         let state = DhtState::new(&options, limits, max_relays, tick);
         let watches = limits.watches && options.probe.is_some();
@@ -280,6 +281,10 @@ impl Distribution {
 
     pub(crate) fn own_record(&self) -> Option<SignedRecord> {
         self.shared.state.lock().own_record()
+    }
+
+    pub(crate) fn last_error(&self) -> Option<DhtError> {
+        self.shared.state.lock().last_error()
     }
 
     pub(crate) fn learned_relays(&self) -> Vec<NodeId> {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::{Shared, catch_panic};
+use super::{Now, Shared, catch_panic};
 use crate::dht::admission::OfferOutcome;
 use crate::dht::discovery::{Query, QueryOutcome, QueryResult};
 use crate::dht::engine::{Answer, Candidate, Coverage, DhtError, Member, ShardPath};
@@ -30,6 +30,8 @@ struct Read<'a> {
     /// Whether an announcement was new.
     found_new: bool,
     seen: BTreeSet<NodeId>,
+    /// The relays that the shard lists without their records.
+    listed: Vec<NodeId>,
     /// Keyed hashes of the values read so far. Many nodes send the same value, and each signature
     /// check is expensive.
     fingerprints: BTreeSet<u64>,
@@ -75,8 +77,11 @@ impl Shared {
         });
         let panicked = answer.is_err();
         let answer = answer.unwrap_or(Err(DhtError::Closed));
-        if let (Some(shard), Ok(_)) = (shard, &answer) {
-            read.report_shard(shard);
+        if let Some(shard) = shard {
+            read.request_members(shard);
+            if answer.is_ok() {
+                read.report_shard(shard);
+            }
         }
         let outcome = answer.as_ref().map(|answer| read.outcome(answer));
         span.ended(&outcome, panicked);
@@ -98,6 +103,7 @@ impl<'a> Read<'a> {
             found: false,
             found_new: false,
             seen: BTreeSet::new(),
+            listed: Vec::new(),
             fingerprints: BTreeSet::new(),
             hasher: random_hasher(),
         }
@@ -122,11 +128,12 @@ impl<'a> Read<'a> {
         self.flow()?;
         self.values_left -= 1;
         self.found = true;
-        self.seen.insert(member.node);
-        let shared = self.shared;
-        let now = shared.backend().and_then(|backend| shared.now(&*backend));
-        if let (Some(shard), Some(now)) = (self.shard, now) {
-            shared.state.lock().request_member(member.node, shard, now);
+        if self.seen.insert(member.node) {
+            self.listed.push(member.node);
+            if let (Some(shard), Some(now)) = (self.shard, self.now()) {
+                let mut state = self.shared.state.lock();
+                state.request_if_awaited(member.node, shard, now);
+            }
         }
         self.flow()
     }
@@ -175,12 +182,23 @@ impl<'a> Read<'a> {
         }
     }
 
+    fn now(&self) -> Option<Now> {
+        let backend = self.shared.backend()?;
+        self.shared.now(&*backend)
+    }
+
+    fn request_members(&mut self, shard: ShardPath) {
+        if let Some(now) = self.now().filter(|_| !self.listed.is_empty()) {
+            let mut state = self.shared.state.lock();
+            state.request_members(&mut self.listed, shard, now);
+        }
+    }
+
     /// Reports which relays the shard lists.
     fn report_shard(&self, shard: ShardPath) {
-        let shared = self.shared;
-        if let Some(now) = shared.backend().and_then(|backend| shared.now(&*backend)) {
+        if let Some(now) = self.now() {
             let is_complete = !self.is_over();
-            let mut state = shared.state.lock();
+            let mut state = self.shared.state.lock();
             state.shard_read(shard, &self.seen, is_complete, now);
         }
     }

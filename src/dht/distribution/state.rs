@@ -61,6 +61,7 @@ pub(super) struct DhtState {
     pub(super) notes: DhtNotes,
     /// Whether a call waited for a relay at the last step.
     is_awaited: bool,
+    last_error: Option<DhtError>,
     /// The highest sequence that this node signed, once the publisher has ended.
     #[cfg(feature = "persistence")]
     last_own_sequence: Option<u64>,
@@ -101,6 +102,7 @@ impl DhtState {
             random,
             notes: DhtNotes::default(),
             is_awaited: false,
+            last_error: None,
             #[cfg(feature = "persistence")]
             last_own_sequence: None,
         }
@@ -230,8 +232,16 @@ impl DhtState {
         discovery.is_some_and(|discovery| discovery.request(node, stop_at_first, now))
     }
 
-    /// Requests a lookup of a relay that a shard lists without its record, if it is not known.
-    pub(super) fn request_member(&mut self, node: NodeId, shard: ShardPath, now: Now) {
+    /// Requests lookups of relays that a shard lists without their records, unless they are known:
+    /// in random order, because there may be room for some alone, and then nodes should learn others.
+    pub(super) fn request_members(&mut self, nodes: &mut [NodeId], shard: ShardPath, now: Now) {
+        self.random.shuffle(nodes);
+        for &node in &*nodes {
+            self.request_member(node, shard, now);
+        }
+    }
+
+    fn request_member(&mut self, node: NodeId, shard: ShardPath, now: Now) {
         if self
             .admission
             .as_ref()
@@ -241,6 +251,14 @@ impl DhtState {
             if let Some(discovery) = &mut self.discovery {
                 discovery.note_listed(&node, shard);
             }
+        }
+    }
+
+    /// The first relays that a shard lists are looked up before it was read to its end if a caller
+    /// waits for one.
+    pub(super) fn request_if_awaited(&mut self, node: NodeId, shard: ShardPath, now: Now) {
+        if self.is_awaited {
+            self.request_member(node, shard, now);
         }
     }
 
@@ -279,6 +297,13 @@ impl DhtState {
     ) {
         self.stats.panics += u64::from(panicked);
         self.stats.changes += changes.len() as u64;
+        if let Err(error) = &outcome {
+            self.note_failure(error);
+            let (is_open, failures) = (self.breaker.is_open(), self.stats.engine_failures);
+            let states = (is_open, is_open);
+            self.notes
+                .engine_called(Some(error), panicked, failures, states);
+        }
         self.watch.ended(&outcome, now.at, &mut self.random);
         for change in changes {
             match change {
@@ -337,7 +362,7 @@ impl DhtState {
             Err(_) => QueryOutcome::Failed.into(),
         };
         match query {
-            Query::Sweep(_) => self.stats.sweeps += 1,
+            Query::Sweep(_) => self.stats.sweeps += u64::from(result.outcome.was_answered()),
             Query::Lookup { node, .. } => {
                 self.stats.fetches += 1;
                 result.outcome = self.lookup_finished(node, result.outcome, now);
@@ -363,26 +388,44 @@ impl DhtState {
         }
     }
 
-    /// Updates the breaker. Errors about the request itself do not count as failures.
+    /// Counts a request that the engine did not carry out.
+    fn note_failure(&mut self, error: &DhtError) {
+        self.stats.engine_failures += 1;
+        self.last_error = Some(error.clone());
+    }
+
+    /// The error of the last request that the engine did not carry out.
+    pub(super) fn last_error(&self) -> Option<DhtError> {
+        self.last_error.clone()
+    }
+
+    /// Counts failures, and updates the breaker.
     fn count_engine_outcome(&mut self, error: Option<&DhtError>, panicked: bool, now: Duration) {
         self.stats.panics += u64::from(panicked);
         let was_open = self.breaker.is_open();
         match error {
             Some(
-                DhtError::Timeout
+                error @ (DhtError::Timeout
                 | DhtError::Unreachable
                 | DhtError::Busy { .. }
-                | DhtError::Closed,
+                | DhtError::Closed),
             ) => {
-                self.stats.engine_failures += 1;
+                self.note_failure(error);
                 self.breaker.fail(now, &mut self.random);
             }
-            // It answers: what does not need the missing resource goes on.
-            Some(DhtError::Unavailable { .. }) => {
-                self.stats.engine_failures += 1;
+            // It answers: what it does not refuse goes on.
+            Some(
+                error @ (DhtError::Unavailable { .. }
+                | DhtError::Rejected { .. }
+                | DhtError::TooLarge { .. }
+                | DhtError::Unsupported { .. }),
+            ) => {
+                self.note_failure(error);
                 self.breaker.succeed();
             }
-            _ => self.breaker.succeed(),
+            // Other nodes were faster, or there is no room in this shard: part of publishing.
+            Some(DhtError::Superseded { .. } | DhtError::Conflict | DhtError::Full { .. })
+            | None => self.breaker.succeed(),
         }
         let opened = (was_open, self.breaker.is_open());
         self.notes

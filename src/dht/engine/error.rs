@@ -142,7 +142,7 @@ impl fmt::Display for DhtError {
                     "{max_in_flight} requests are in flight, which is the maximum"
                 )
             }
-            Self::Unsupported { what } => write!(f, "the engine has no {what}"),
+            Self::Unsupported { what } => write!(f, "the engine does not support {what}"),
             Self::Closed => f.write_str("the engine has stopped"),
         }
     }

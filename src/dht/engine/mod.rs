@@ -21,7 +21,7 @@ mod slots;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use crate::dht::record::SignedRecord;
+use crate::dht::record::{Network, SignedRecord};
 use crate::relay::NodeId;
 use crate::sync::Arc;
 
@@ -96,6 +96,13 @@ pub trait RelayDht: Send + Sync + 'static {
     /// The limits of the engine. Called once; must not block.
     fn limits(&self) -> Limits;
 
+    /// The network whose records this engine carries. A registry whose options name
+    /// [another](crate::dht::DhtOptions::network) is not built. None, as by default: the engine
+    /// does not care. Called once; must not block.
+    fn network(&self) -> Option<Network> {
+        None
+    }
+
     /// Stores `record` under its node id, in place of an older one. A
     /// [tombstone](SignedRecord::is_tombstone) is stored like any other record. If
     /// the record is already stored, then the call succeeds and refreshes it.
@@ -159,9 +166,10 @@ pub trait RelayDht: Send + Sync + 'static {
     }
 
     /// Passes each member of `shard` to `sink`, in any order. A member may be passed
-    /// more than once. A registry learns relays in this order until it has room for no
-    /// more. So an order that is the same for all nodes is bad for large shards: use
-    /// more shards, or begin at a place that is random for each handle.
+    /// more than once. A registry looks up members without records in random order. It
+    /// learns those with records in this order, until it has room for no more. So for
+    /// these, an order that is the same for all nodes is bad for large shards: use more
+    /// shards, or begin at a place that is random for each handle.
     ///
     /// # Errors
     ///
@@ -289,6 +297,10 @@ macro_rules! forward {
                 (**self).limits()
             }
 
+            fn network(&self) -> Option<Network> {
+                (**self).network()
+            }
+
             fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
                 (**self).put(record, deadline)
             }
@@ -375,10 +387,28 @@ macro_rules! forward {
 forward!(Arc);
 forward!(Box);
 
-const NO_DIRECTORY: DhtError = DhtError::Unsupported { what: "directory" };
+const NO_DIRECTORY: DhtError = DhtError::Unsupported {
+    what: "a directory",
+};
 
 const NO_CHANGES: DhtError = DhtError::Unsupported {
     what: "waiting for changes",
 };
 
-const NO_SUCH_SHARD: DhtError = DhtError::Unsupported { what: "such shard" };
+const NO_SUCH_SHARD: DhtError = DhtError::Unsupported {
+    what: "such a shard",
+};
+
+/// Fails if an engine with these limits and this network does not carry the record.
+fn check_record(record: &SignedRecord, network: &Network, limits: &Limits) -> Result<(), DhtError> {
+    let (size, max) = (record.value().len(), limits.max_value);
+    if size > max {
+        return Err(DhtError::TooLarge { size, max });
+    }
+    if record.network() != network {
+        return Err(DhtError::Unsupported {
+            what: "records of another network",
+        });
+    }
+    Ok(())
+}

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::DhtOptions;
-use crate::dht::record::MAX_TTL;
+use crate::dht::record::{MAX_TTL, Network};
 use crate::limits::MAX_CAPACITY;
 use crate::relay::NodeId;
 
@@ -111,6 +111,17 @@ impl DhtOptions {
         }
         Ok(())
     }
+
+    /// Checks the network for an engine that carries records of one alone.
+    pub(crate) fn check_network(&self, engine: Option<Network>) -> Result<(), DhtOptionsError> {
+        match engine {
+            Some(engine) if engine != self.network => Err(DhtOptionsError::OtherNetwork {
+                engine,
+                options: self.network,
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Why [`DhtOptions`] are rejected.
@@ -141,8 +152,17 @@ pub enum DhtOptionsError {
         /// The greatest allowed value.
         most: usize,
     },
-    /// The engine panicked in [`RelayDht::limits`](crate::dht::RelayDht::limits).
+    /// The engine panicked in [`RelayDht::limits`](crate::dht::RelayDht::limits) or
+    /// [`RelayDht::network`](crate::dht::RelayDht::network).
     EnginePanicked,
+    /// The options name another network than the engine: nothing would be published or learned.
+    #[non_exhaustive]
+    OtherNetwork {
+        /// The network of the engine.
+        engine: Network,
+        /// The network of the options, which is [`Network::default`] unless it was set.
+        options: Network,
+    },
     /// The registry's [`local_id`](crate::RegistryBuilder::local_id) is set, and is not the
     /// key's node id.
     #[non_exhaustive]
@@ -167,7 +187,15 @@ impl fmt::Display for DhtOptionsError {
                 least,
                 most,
             } => write!(f, "{option} is {given}, not {least} to {most}"),
-            Self::EnginePanicked => f.write_str("the engine panicked when asked for its limits"),
+            Self::EnginePanicked => {
+                f.write_str("the engine panicked when asked for its limits or its network")
+            }
+            Self::OtherNetwork { engine, options } => write!(
+                f,
+                "the engine carries records of the network \"{}\", and the options name \"{}\"",
+                engine.tag().escape_ascii(),
+                options.tag().escape_ascii()
+            ),
             Self::OtherLocalId { of_key } => {
                 write!(
                     f,

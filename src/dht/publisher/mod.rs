@@ -34,6 +34,9 @@ use publish_progress::PublishProgress;
 #[cfg(all(test, not(relay_loom)))]
 pub(super) use placement::Upkeep;
 
+/// The longest delay before an attempt that may succeed.
+const MAX_BACK_OFF: Duration = Duration::from_secs(300);
+
 /// The intervals of publication.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Intervals {
@@ -120,7 +123,7 @@ impl Publisher {
             last_sequence: None,
             in_flight_since: None,
             not_before: Duration::ZERO,
-            back_off: RetryBackoff::new(Duration::from_secs(1), Duration::from_secs(300)),
+            back_off: RetryBackoff::new(Duration::from_secs(1), MAX_BACK_OFF),
         }
     }
 
@@ -144,7 +147,8 @@ impl Publisher {
 
     /// Whether the local relay is published or withdrawn as it is now, except for its load.
     pub(super) fn is_settled(&self) -> bool {
-        self.changed_at.is_none() && self.current.as_ref().is_none_or(PublishProgress::is_done)
+        let is_published = |current: &PublishProgress| current.is_done() && !current.has_failed();
+        self.changed_at.is_none() && self.current.as_ref().is_none_or(is_published)
     }
 
     /// The latest record that the engine stored.
@@ -291,8 +295,14 @@ impl Publisher {
                 return;
             }
             Err(error) if error.is_transient() || *error == DhtError::Closed => {}
-            // A retry would fail, too. The next record is another attempt.
-            Err(_) => current.failed(action),
+            // A retry would fail, too. The next record is another attempt: soon, if an operator may
+            // have given the missing right.
+            Err(error) => {
+                current.failed(action);
+                if matches!(error, DhtError::Rejected { .. }) {
+                    current.refresh_by(now.at.saturating_add(MAX_BACK_OFF));
+                }
+            }
         }
         self.not_before = now.at.saturating_add(self.back_off.fail(random));
     }

@@ -80,8 +80,14 @@ impl PublishProgress {
         self.refresh_at
     }
 
+    /// Whether nothing is left to do for this record.
     pub(super) fn is_done(&self) -> bool {
         self.put != Step::Pending && self.pending_shard().is_none()
+    }
+
+    /// Whether the engine refused a step.
+    pub(super) fn has_failed(&self) -> bool {
+        self.put == Step::Failed || self.join == Step::Failed
     }
 
     /// Notes that a record with a higher sequence is stored. Another must be signed.
@@ -199,6 +205,11 @@ impl PublishProgress {
             Action::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
             Action::Join(..) | Action::Divide(..) => self.placement.upkeep_ended(),
         }
+    }
+
+    /// Ends the record at this time, if it would not end before.
+    pub(super) fn refresh_by(&mut self, at: Duration) {
+        self.refresh_at = self.refresh_at.min(at);
     }
 
     /// Goes on to another shard, because this one is full. False if there is none.

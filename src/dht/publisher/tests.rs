@@ -363,9 +363,29 @@ fn a_permanent_error_is_not_retried() {
     let never = DhtError::TooLarge { size: 2, max: 1 };
     fixture.finish(&Action::Put(put), Err(never));
     let join = fixture.next(10).unwrap();
-    fixture.finish(&join, Err(DhtError::Unsupported { what: "directory" }));
+    fixture.finish(
+        &join,
+        Err(DhtError::Unsupported {
+            what: "a directory",
+        }),
+    );
     assert_eq!(fixture.next(590), None);
+    assert!(!fixture.publisher.is_settled(), "it is not published");
     assert!(fixture.next(900).is_some(), "until the next refresh");
+}
+
+/// An operator may have given the right that was missing.
+#[test]
+fn what_was_rejected_is_tried_again_within_five_minutes() {
+    let mut fixture = Fixture::new(0);
+    fixture.register(0, 5);
+    let put = fixture.put(1);
+    fixture.finish(&Action::Put(put), Err(DhtError::rejected("NOPERM")));
+    assert!(!fixture.publisher.is_settled());
+    assert_eq!(fixture.next(290), None);
+    let again = fixture.put(310);
+    fixture.finish(&Action::Put(again), Ok(()));
+    assert!(fixture.publisher.is_settled());
 }
 
 #[test]

@@ -6,8 +6,8 @@
 use crate::cbor::CborError;
 use crate::coordinates::{CoordinateError, ObserveError};
 use crate::dht::{
-    CandidateError, DhtError, DhtOptionsError, KeyError, ProbeError, ReconcileError, RecordError,
-    RejectReason, ShardPath,
+    CandidateError, DhtError, DhtOptionsError, KeyError, Network, ProbeError, ReconcileError,
+    RecordError, RejectReason, ShardPath,
 };
 use crate::errors::{
     BanError, FindError, LabelScope, LeaseError, OperatorError, PeerViewError, RegisterError,
@@ -298,6 +298,7 @@ fn rows_of_building() -> Vec<Row> {
             };
             Number => Number { option: "worker_threads", given: 65, least: 0, most: 64 };
             EnginePanicked => EnginePanicked;
+            OtherNetwork => OtherNetwork { engine: staging(), options: Network::default() };
             OtherLocalId => OtherLocalId { of_key: coffee() };
         }
         RestoreError, no_kind: {
@@ -341,7 +342,7 @@ fn rows_of_the_dht() -> Vec<Row> {
             Timeout => Timeout;
             Unreachable => Unreachable;
             Busy => Busy { max_in_flight: 4 };
-            Unsupported => Unsupported { what: "directory" };
+            Unsupported => Unsupported { what: "a directory" };
             Closed => Closed;
         }
         ProbeError, no_kind: {
@@ -462,6 +463,10 @@ fn rows_of_structures() -> Vec<Row> {
     ]
     .map(|(name, message)| (name.to_owned(), message))
     .into()
+}
+
+fn staging() -> Network {
+    Network::new(b"staging").expect("a short tag")
 }
 
 fn half() -> ShardPath {

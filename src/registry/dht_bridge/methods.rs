@@ -1,7 +1,9 @@
 //! The public methods of [`RegistryBuilder`] and [`Registry`] that concern the DHT.
 
 use super::DhtSetup;
-use crate::dht::{DhtOptions, Distribution, OfferOutcome, RejectReason, RelayDht, SignedRecord};
+use crate::dht::{
+    DhtError, DhtOptions, Distribution, OfferOutcome, RejectReason, RelayDht, SignedRecord,
+};
 use crate::registry::{Registry, RegistryBuilder};
 use crate::relay::NodeId;
 
@@ -56,6 +58,17 @@ impl Registry {
     #[must_use]
     pub fn own_record(&self) -> Option<SignedRecord> {
         self.distribution().and_then(Distribution::own_record)
+    }
+
+    /// The error of the last request that the engine did not carry out, such as that of a Redis
+    /// server which refuses the password. It stays after later requests succeed;
+    /// [`DhtStats::engine_failures`](crate::dht::DhtStats::engine_failures) counts them. None if
+    /// there was none, and without a DHT.
+    ///
+    /// Takes the lock of the DHT for a short time: not for hot paths.
+    #[must_use]
+    pub fn last_engine_error(&self) -> Option<DhtError> {
+        self.distribution().and_then(Distribution::last_error)
     }
 
     /// The ids of the learned relays. A relay that expired since its last probe, or since the

@@ -143,7 +143,7 @@ impl DhtStats {
             "relay_registry_dht_refused_records_total",
             "Records from other nodes that were rejected, by the reason.",
         );
-        let counts = refused.iter().map(|&count| count as f64);
+        let counts = refused.iter().map(|(_, count)| count as f64);
         let labels = REASONS.iter().map(|labels| &labels[..]);
         visitor.visit_each(family, labels.zip(counts));
     }

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::slots::RequestSlots;
 use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
-    RelayDht, ShardPath,
+    RelayDht, ShardPath, check_record,
 };
 use crate::dht::record::{MAX_RECORD_LEN, MAX_VALUE_LEN, Network, SignedRecord};
 use crate::relay::NodeId;
@@ -232,7 +232,7 @@ impl<K: RawKad> Kad<K> {
         deadline: Instant,
     ) -> Result<Put, DhtError> {
         self.check_path(path)?;
-        self.check_size(record)?;
+        check_record(record, &self.network, &self.limits)?;
         let _list_writer = self.list_writer.acquire(deadline)?;
         let _slot = self.slots.acquire(deadline)?;
         *self.own.lock() = (!record.is_tombstone()).then(|| record.clone());
@@ -359,14 +359,6 @@ impl<K: RawKad> Kad<K> {
     fn check_divides(&self, path: ShardPath) -> Result<(), DhtError> {
         self.check_path(path.child(false).ok_or(NO_SUCH_SHARD)?)
     }
-
-    fn check_size(&self, record: &SignedRecord) -> Result<(), DhtError> {
-        let (size, max) = (record.value().len(), self.limits.max_value);
-        if size > max {
-            return Err(DhtError::TooLarge { size, max });
-        }
-        Ok(())
-    }
 }
 
 impl<K: RawKad> RelayDht for Kad<K> {
@@ -374,8 +366,12 @@ impl<K: RawKad> RelayDht for Kad<K> {
         self.limits
     }
 
+    fn network(&self) -> Option<Network> {
+        Some(self.network)
+    }
+
     fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.check_size(record)?;
+        check_record(record, &self.network, &self.limits)?;
         let _slot = self.slots.acquire(deadline)?;
         self.check_newest(record, deadline)?;
         let key = record_key(&record.node_id());

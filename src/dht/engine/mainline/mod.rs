@@ -16,7 +16,7 @@ use mainline::{Dht, MutableItem, SigningKey};
 use super::slots::RequestSlots;
 use super::{
     Answer, Candidate, CandidateSink, DhtError, Limits, Member, MemberSink, NO_SUCH_SHARD, Put,
-    RelayDht, ShardPath,
+    RelayDht, ShardPath, check_record,
 };
 use crate::dht::record::{Network, SignedRecord};
 use crate::relay::NodeId;
@@ -160,21 +160,6 @@ impl Mainline {
         DhtError::Closed
     }
 
-    /// Checks the record before it is sent: nodes do not answer a write of a value
-    /// that is too long.
-    fn check_record(&self, record: &SignedRecord) -> Result<(), DhtError> {
-        let (size, max) = (record.value().len(), self.limits.max_value);
-        if size > max {
-            return Err(DhtError::TooLarge { size, max });
-        }
-        if *record.network() != self.network {
-            return Err(DhtError::Unsupported {
-                what: "records of another network",
-            });
-        }
-        Ok(())
-    }
-
     /// Fails if a newer record is stored, or another one with the same sequence.
     /// Storage nodes accept a second value under one sequence and would then disagree.
     /// The write that follows goes to the nodes that this lookup found.
@@ -207,7 +192,7 @@ impl Mainline {
         change: Change,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        self.check_record(record)?;
+        check_record(record, &self.network, &self.limits)?;
         self.update_shard(path, record.public_key(), change, deadline)
     }
 
@@ -335,8 +320,12 @@ impl RelayDht for Mainline {
         self.limits
     }
 
+    fn network(&self) -> Option<Network> {
+        Some(self.network)
+    }
+
     fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.check_record(record)?;
+        check_record(record, &self.network, &self.limits)?;
         let mut request = Request::start(self, deadline)?;
         Self::check_newest(&mut request, record)?;
         let item = MutableItem::new_signed_unchecked(

@@ -24,7 +24,7 @@ use ::redis::{Value, cmd};
 use super::slots::RequestSlots;
 use super::{
     Answer, Candidate, CandidateSink, ChangeSink, DhtError, Limits, MemberSink, NO_CHANGES,
-    NO_SUCH_SHARD, Put, RelayDht,
+    NO_SUCH_SHARD, Put, RelayDht, check_record,
 };
 use crate::dht::record::{MAX_RECORD_LEN, Network, SignedRecord};
 use crate::relay::NodeId;
@@ -95,19 +95,6 @@ impl Redis {
         }
     }
 
-    fn check_record(&self, record: &SignedRecord) -> Result<(), DhtError> {
-        let (size, max) = (record.value().len(), self.limits.max_value);
-        if size > max {
-            return Err(DhtError::TooLarge { size, max });
-        }
-        if *record.network() != self.network {
-            return Err(DhtError::Unsupported {
-                what: "records of another network",
-            });
-        }
-        Ok(())
-    }
-
     fn check_shard(&self, shard: u16) -> Result<(), DhtError> {
         if shard < self.limits.shards {
             Ok(())
@@ -173,7 +160,7 @@ impl Redis {
         deadline: Instant,
     ) -> Result<Put, DhtError> {
         self.check_shard(shard)?;
-        self.check_record(record)?;
+        check_record(record, &self.network, &self.limits)?;
         let _slot = self.slots.acquire(deadline)?;
         let (node, sequence) = (record.node_id(), record.sequence().to_be_bytes());
         let (shard, stored) = (self.keys.shard(shard), self.keys.record(&node));
@@ -197,8 +184,12 @@ impl RelayDht for Redis {
         self.limits
     }
 
+    fn network(&self) -> Option<Network> {
+        Some(self.network)
+    }
+
     fn put(&self, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
-        self.check_record(record)?;
+        check_record(record, &self.network, &self.limits)?;
         let _slot = self.slots.acquire(deadline)?;
         let (key, encoded) = (self.keys.record(&record.node_id()), record.encode());
         let (ends_at, changes) = (ends_at(record), self.keys.changes());
