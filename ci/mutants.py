@@ -979,7 +979,7 @@ MUTANTS = [
      "local live = '(' .. now", "local live = '-inf'",
      "dht_engines::redis::data::what_has_ended_is_gone_and_nothing_is_left_of_it"),
     ("large shard is read from its beginning", "src/dht/engine/redis/scripts/members.lua",
-     "local ids, seen, cursor, passes = {}, 0, place, 0", "local ids, seen, cursor, passes = {}, 0, '0', 0",
+     "local ids, seen, cursor, passes = {}, 0, start, 0", "local ids, seen, cursor, passes = {}, 0, '0', 0",
      "dht_engines::redis::data::a_large_shard_is_read_in_parts_by_one_request_each"),
     ("record that did not change is announced as changed", "src/dht/engine/redis/scripts/put.lua",
      "if stored ~= record then\n    -- A hint", "if true then\n    -- A hint",

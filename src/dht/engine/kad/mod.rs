@@ -49,7 +49,7 @@ pub trait RawKad: Send + Sync + 'static {
     /// The interval at which a value must be stored again. Default: 1 hour, as in
     /// the Kademlia paper.
     fn refresh(&self) -> Duration {
-        REFRESH
+        DEFAULT_REFRESH
     }
 
     /// Stores `value` under `key`, in place of the previous value.
@@ -123,10 +123,10 @@ const ATTEMPTS: u32 = 6;
 const BASE_BACK_OFF: Duration = Duration::from_millis(20);
 
 /// The default interval of refreshes.
-const REFRESH: Duration = Duration::from_secs(3_600);
+const DEFAULT_REFRESH: Duration = Duration::from_secs(3_600);
 
 /// How often a shard may divide. Eight shards hold 65,536 lists each then.
-const MAX_DEPTH: u8 = 16;
+const DEFAULT_DEPTH: u8 = 16;
 
 /// The maximum length of a list in bytes, even if the store accepts longer values.
 const MAX_LIST_LEN: usize = 1 << 18;
@@ -148,7 +148,7 @@ impl<K: RawKad> Kad<K> {
             raw.refresh(),
             8,
         )
-        .dividing(MAX_DEPTH)
+        .dividing(DEFAULT_DEPTH)
         .clamped();
         Self {
             raw,

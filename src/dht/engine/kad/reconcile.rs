@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::entry::{Entry, entries, is_list, path_of};
 use super::list::{List, MAX_INVALID, entry_len, is_valid, rank};
-use super::{MAX_DEPTH, MAX_LIST_LEN, REFRESH, list_key, mark_ttl, record_key};
+use super::{DEFAULT_DEPTH, DEFAULT_REFRESH, MAX_LIST_LEN, list_key, mark_ttl, record_key};
 use crate::dht::engine::{Limits, ShardPath};
 use crate::dht::record::{
     MAX_RECORD_LEN, MAX_SKEW, MAX_VALUE_LEN, Network, Parts, RecordError, SignedRecord,
@@ -130,8 +130,8 @@ impl KadValidator {
     /// [`Kad::with_shards`](super::Kad::with_shards), at most [`Limits::MAX_SHARDS`].
     #[must_use]
     pub fn new(network: Network, shards: u16) -> Self {
-        let limits = Limits::new(MAX_VALUE_LEN, 1, REFRESH, shards)
-            .dividing(MAX_DEPTH)
+        let limits = Limits::new(MAX_VALUE_LEN, 1, DEFAULT_REFRESH, shards)
+            .dividing(DEFAULT_DEPTH)
             .clamped();
         let roots = (0..limits.shards).map(ShardPath::root);
         Self {

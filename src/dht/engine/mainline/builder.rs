@@ -9,7 +9,7 @@ use mainline::{Dht, DhtBuilder, SigningKey};
 use sha2::{Digest, Sha256};
 
 use super::block_on::catch_panic;
-use super::{MAX_DEPTH, MAX_IN_FLIGHT, Mainline, SHARDS};
+use super::{DEFAULT_DEPTH, MAX_IN_FLIGHT, Mainline, SHARDS};
 use crate::dht::engine::Limits;
 use crate::dht::record::{MAX_VALUE_LEN, Network};
 
@@ -31,7 +31,7 @@ impl MainlineBuilder {
             network,
             refresh: Duration::from_secs(3_600),
             directory_key: SigningKey::from_bytes(&Sha256::digest(public_seed).into()),
-            max_depth: MAX_DEPTH,
+            max_depth: DEFAULT_DEPTH,
         }
     }
 

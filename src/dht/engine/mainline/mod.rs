@@ -24,7 +24,7 @@ use crate::sync::Ordering;
 use crate::sync::unmodelled::{AtomicBool, thread};
 use block_on::{NoResult, Pending, block_on};
 use request::Request;
-use shard::{Change, MAX_MEMBERS, Shard, ShardRead, Step, Timestamp};
+use shard::{MAX_MEMBERS, Shard, ShardRead, ShardUpdate, Step, Timestamp};
 
 pub use builder::MainlineBuilder;
 
@@ -87,7 +87,7 @@ const MAX_IN_FLIGHT: usize = 4;
 const SHARDS: u16 = 8;
 
 /// How often a shard may divide. Eight shards hold 14 million relays then.
-const MAX_DEPTH: u8 = 16;
+const DEFAULT_DEPTH: u8 = 16;
 
 const FULL: DhtError = DhtError::Full { max: MAX_MEMBERS };
 
@@ -189,11 +189,11 @@ impl Mainline {
         &self,
         path: ShardPath,
         record: &SignedRecord,
-        change: Change,
+        update: ShardUpdate,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
         check_record(record, &self.network, &self.limits)?;
-        self.update_shard(path, record.public_key(), change, deadline)
+        self.update_shard(path, record.public_key(), update, deadline)
     }
 
     /// Writes a change to a shard, for the relay with this key.
@@ -206,7 +206,7 @@ impl Mainline {
         &self,
         path: ShardPath,
         key: &[u8; 32],
-        change: Change,
+        update: ShardUpdate,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
         let salt = self.shard_salt(path)?;
@@ -221,7 +221,7 @@ impl Mainline {
             let answered = read.answered;
             let last = written.take();
             let before = last.as_ref().map(|(shard, _)| shard);
-            let step = read.next_step(change, key, before, is_last, may_divide);
+            let step = read.next_step(update, key, before, is_last, may_divide);
             let (forced, then_full) = match step {
                 Step::Done { members } => {
                     let put = last.map_or_else(|| Put::new(answered, answered), |(_, put)| put);
@@ -390,7 +390,7 @@ impl RelayDht for Mainline {
         record: &SignedRecord,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        self.update_membership(path, record, Change::Join, deadline)
+        self.update_membership(path, record, ShardUpdate::Join, deadline)
     }
 
     fn leave_at(
@@ -399,7 +399,7 @@ impl RelayDht for Mainline {
         tombstone: &SignedRecord,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        self.update_membership(path, tombstone, Change::Leave, deadline)
+        self.update_membership(path, tombstone, ShardUpdate::Leave, deadline)
     }
 
     fn members_at(
@@ -429,7 +429,7 @@ impl RelayDht for Mainline {
     fn divide(&self, path: ShardPath, deadline: Instant) -> Result<Put, DhtError> {
         self.check_divides(path)?;
         // The mark is no relay's.
-        self.update_shard(path, &[0; 32], Change::Divide, deadline)
+        self.update_shard(path, &[0; 32], ShardUpdate::Divide, deadline)
     }
 }
 

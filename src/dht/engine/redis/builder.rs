@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Redis;
-use super::connection::{Login, Place, Server};
+use super::connection::{Login, Server, Transport};
 use super::keys::Keys;
 use super::resolver::Resolver;
 #[cfg(feature = "redis-tls")]
@@ -197,7 +197,7 @@ impl RedisBuilder {
     #[must_use]
     pub fn build(self) -> Redis {
         let server = Server {
-            place: self.place(),
+            transport: self.transport(),
             login: self.login,
             database: self.database,
         };
@@ -212,18 +212,18 @@ impl RedisBuilder {
         )
     }
 
-    fn place(&self) -> Place {
+    fn transport(&self) -> Transport {
         match &self.address {
             Address::Tcp { host, port } => {
                 let resolver = Resolver::new(host, *port);
                 #[cfg(feature = "redis-tls")]
                 if let Some(tls) = &self.tls {
-                    return Place::Tls(resolver, tls.clone());
+                    return Transport::Tls(resolver, tls.clone());
                 }
-                Place::Tcp(resolver)
+                Transport::Tcp(resolver)
             }
             #[cfg(unix)]
-            Address::Unix(path) => Place::Unix(path.clone()),
+            Address::Unix(path) => Transport::Unix(path.clone()),
         }
     }
 }

@@ -19,14 +19,14 @@ use crate::dht::engine::DhtError;
 /// The server, and how to authenticate to it.
 #[derive(Debug)]
 pub(super) struct Server {
-    pub(super) place: Place,
+    pub(super) transport: Transport,
     pub(super) login: Option<Login>,
     pub(super) database: u32,
 }
 
-/// Where the server listens.
+/// How the server is reached.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum Transport {
     Tcp(Resolver),
     #[cfg(feature = "redis-tls")]
     Tls(Resolver, RedisTls),
@@ -34,7 +34,7 @@ pub(super) enum Place {
     Unix(PathBuf),
 }
 
-impl Place {
+impl Transport {
     fn connect(&self, deadline: Instant) -> Result<Stream, Failure> {
         match self {
             Self::Tcp(resolver) => connect(resolver, deadline).map(Stream::Plain),
@@ -110,7 +110,7 @@ impl Connection {
     /// Connects and authenticates.
     pub(super) fn open(server: &Server, deadline: Instant) -> Result<Self, Failure> {
         let mut connection = Self {
-            stream: server.place.connect(deadline)?,
+            stream: server.transport.connect(deadline)?,
             opened: Instant::now(),
             is_primary: false,
         };

@@ -33,7 +33,7 @@ use failure::{Failure, dht_error, is_unknown_script, is_wrong_type};
 use keys::Keys;
 use pool::{Pool, Reply};
 use reply::{Listed, Written, can_be_record, sequence_of, unwritten, written};
-use sample::SamplePlace;
+use sample::SampleStart;
 use scripts::{Script, Scripts};
 use watch::Watcher;
 
@@ -53,7 +53,7 @@ pub struct Redis {
     limits: Limits,
     /// The maximum number of members of a shard; 0 for none.
     max_members: u32,
-    place: SamplePlace,
+    sample_start: SampleStart,
 }
 
 /// How many members are read at once, with their records. Of a shard with more, a node reads some.
@@ -91,7 +91,7 @@ impl Redis {
             keys,
             limits,
             max_members,
-            place: SamplePlace::new(),
+            sample_start: SampleStart::new(),
         }
     }
 
@@ -150,8 +150,8 @@ impl Redis {
         }
     }
 
-    /// A change of a shard: keys and arguments that joins and leaves have in common.
-    fn change(
+    /// Runs a script that joins or leaves a shard.
+    fn update_shard(
         &self,
         script: &Script,
         shard: u16,
@@ -259,7 +259,7 @@ impl RelayDht for Redis {
     fn join(&self, shard: u16, record: &SignedRecord, deadline: Instant) -> Result<Put, DhtError> {
         let (ends_at, max) = (ends_at(record), self.max_members.to_string());
         let args = [ends_at.as_bytes(), max.as_bytes()];
-        self.change(&self.scripts.join, shard, record, &args, deadline)
+        self.update_shard(&self.scripts.join, shard, record, &args, deadline)
     }
 
     fn leave(
@@ -268,7 +268,7 @@ impl RelayDht for Redis {
         tombstone: &SignedRecord,
         deadline: Instant,
     ) -> Result<Put, DhtError> {
-        self.change(&self.scripts.leave, shard, tombstone, &[], deadline)
+        self.update_shard(&self.scripts.leave, shard, tombstone, &[], deadline)
     }
 
     fn members(
@@ -280,8 +280,8 @@ impl RelayDht for Redis {
         self.check_shard(shard)?;
         let _slot = self.slots.acquire(deadline)?;
         let (shard, records) = (self.keys.shard(shard), self.keys.records());
-        let (place, max) = (self.place.get().to_string(), MAX_MEMBERS.to_string());
-        let args = [place.as_bytes(), max.as_bytes(), records.as_bytes()];
+        let (start, max) = (self.sample_start.get().to_string(), MAX_MEMBERS.to_string());
+        let args = [start.as_bytes(), max.as_bytes(), records.as_bytes()];
         let script = &self.scripts.members;
         let reply = match self.run(script, &[&shard], &args, MAX_MEMBERS_REPLY, deadline) {
             Ok(reply) => reply,
@@ -326,7 +326,7 @@ fn ends_at(record: &SignedRecord) -> String {
 }
 
 fn ended() -> DhtError {
-    DhtError::rejected("the record has ended by the server's clock")
+    DhtError::rejected("the record has expired by the server's clock")
 }
 
 /// Does not show the password.

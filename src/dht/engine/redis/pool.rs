@@ -105,7 +105,7 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dht::engine::redis::connection::Place;
+    use crate::dht::engine::redis::connection::Transport;
     use crate::dht::engine::redis::resolver::Resolver;
     use crate::sync::unmodelled::thread;
     use ::redis::cmd;
@@ -126,7 +126,7 @@ mod tests {
             }
         });
         Pool::new(Server {
-            place: Place::Tcp(Resolver::new("127.0.0.1", port)),
+            transport: Transport::Tcp(Resolver::new("127.0.0.1", port)),
             login: None,
             database: 0,
         })

@@ -39,12 +39,12 @@ impl Watcher {
         deadline: Instant,
         sink: &mut ChangeSink<'_>,
     ) -> Result<(), Failure> {
-        let mut place = self.subscription.lock();
+        let mut slot = self.subscription.lock();
         // After an error it is not put back: what follows on the connection is not known.
-        let mut subscription = match place.take() {
+        let mut subscription = match slot.take() {
             Some(subscription) => subscription,
             None => {
-                *place = Some(Subscription::open(server, channel, deadline)?);
+                *slot = Some(Subscription::open(server, channel, deadline)?);
                 let _ = sink(Change::Missed);
                 return Ok(());
             }
@@ -53,7 +53,7 @@ impl Watcher {
         let flow = relays.into_iter().map(Change::Relay).try_for_each(sink);
         // After `Break`, the next call says that changes were missed.
         if flow == ControlFlow::Continue(()) {
-            *place = Some(subscription);
+            *slot = Some(subscription);
         }
         Ok(())
     }

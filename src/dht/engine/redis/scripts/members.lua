@@ -1,9 +1,9 @@
 -- The members of a shard, each with its record or an empty string: all, or if there are too many
 -- then some that follow each other in the server's hash table. That is by hashes of their ids, so
--- the same place gives the same members while others come and go.
--- KEYS: of the shard. ARGV: the place, below 2^48; how many; what the keys of records begin with.
+-- the same start gives the same members while others come and go.
+-- KEYS: of the shard. ARGV: the start, below 2^48; how many; what the keys of records begin with.
 -- Returns whether it is all, and the members.
-local shard, place, max = KEYS[1], ARGV[1], tonumber(ARGV[2])
+local shard, start, max = KEYS[1], ARGV[1], tonumber(ARGV[2])
 local now = until_time(0)
 local live = '(' .. now
 local count = redis.pcall('ZCOUNT', shard, live, '+inf')
@@ -13,9 +13,9 @@ elseif type(count) == 'table' then
     return count
 end
 
--- The ids that follow each other from the place on, and then from the beginning.
+-- The ids that follow each other from the start on, and then from the beginning.
 local function some()
-    local ids, seen, cursor, passes = {}, 0, place, 0
+    local ids, seen, cursor, passes = {}, 0, start, 0
     repeat
         local page = redis.call('ZSCAN', shard, cursor, 'COUNT', max)
         cursor = page[1]
@@ -37,7 +37,7 @@ end
 local is_all = count <= max
 local ids = is_all and redis.call('ZRANGEBYSCORE', shard, live, '+inf') or some()
 -- The server may return more, such as all of a shard that it keeps in one piece.
-local first = #ids > max and tonumber(place) % #ids or 0
+local first = #ids > max and tonumber(start) % #ids or 0
 local found = {}
 for at = first, first + math.min(max, #ids) - 1 do
     local id = ids[at % #ids + 1]
