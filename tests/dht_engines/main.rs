@@ -5,6 +5,7 @@
 
 mod conformance;
 mod faults;
+mod lists;
 #[cfg(feature = "mainline")]
 mod mainline;
 #[cfg(feature = "mainline")]
