@@ -10,6 +10,7 @@ mod lists;
 mod mainline;
 #[cfg(feature = "mainline")]
 mod many;
+mod mutants;
 #[cfg(all(feature = "redis", unix))]
 mod redis;
 mod relays;
