@@ -12,6 +12,7 @@
 //!   lets it in once the mark is old: when both halves are sparse, or the mark was a lie. Readers
 //!   believe the mark for another refresh interval, in which all others come, too.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -73,11 +74,13 @@ impl Placement {
         self.path
     }
 
-    /// The shards that a withdrawal leaves: those that may list this node; none of an engine that
-    /// cannot remove entries.
-    pub(in crate::dht) fn to_leave(&self) -> impl Iterator<Item = ShardPath> + '_ {
+    /// The shards that a withdrawal leaves, the one that was joined last first: those that may list
+    /// this node; none of an engine that cannot remove entries.
+    pub(in crate::dht) fn to_leave(&self) -> Vec<ShardPath> {
         let listings = self.listings.iter().filter(|_| !self.limits.lazy_leave);
-        listings.map(|listing| listing.path)
+        let mut listings: Vec<&Listing> = listings.collect();
+        listings.sort_by_key(|listing| Reverse(listing.at));
+        listings.into_iter().map(|listing| listing.path).collect()
     }
 
     /// What is next to do after a join.

@@ -50,7 +50,7 @@ impl PublishProgress {
         placement.begin(lifetime, signed_at);
         let mut to_leave = Vec::new();
         if record.is_tombstone() {
-            to_leave.extend(placement.to_leave());
+            to_leave = placement.to_leave();
         } else {
             placement.attempt(signed_at);
         }
@@ -198,6 +198,15 @@ impl PublishProgress {
             }
             Action::Leave(shard, _) => self.to_leave.retain(|left| left != shard),
             Action::Join(..) | Action::Divide(..) => self.placement.upkeep_ended(),
+        }
+    }
+
+    /// Leaves the other shards before one that could not be left just now.
+    pub(super) fn postpone(&mut self, action: &Action) {
+        if let Action::Leave(shard, _) = action {
+            if self.to_leave.first() == Some(shard) {
+                self.to_leave.rotate_left(1);
+            }
         }
     }
 
