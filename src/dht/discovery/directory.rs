@@ -186,7 +186,7 @@ impl Directory {
         now: Duration,
         random: &mut Rng,
     ) -> Option<ShardPath> {
-        if !self.has_divided || self.shards.len() >= MAX_SHARDS || !self.may_step(now) {
+        if !self.has_divided || !self.may_step(now) || !self.has_room() {
             return None;
         }
         let walks = std::mem::take(&mut self.walks);
@@ -207,6 +207,18 @@ impl Directory {
     fn is_backing_off(&self, path: ShardPath, now: Duration) -> bool {
         let shard = self.shards.get(&path);
         shard.is_some_and(|shard| self.is_in_flight(shard, now) || shard.due > now)
+    }
+
+    /// Whether another shard may become known. If need be, then those that list nothing are
+    /// forgotten: marks that are false deep down make so many of them that the search would end.
+    fn has_room(&mut self) -> bool {
+        if self.shards.len() >= MAX_SHARDS {
+            let is_kept = |path: &ShardPath, shard: &Shard| {
+                path.depth() == 0 || shard.in_flight || shard.state == State::Leaf
+            };
+            self.shards.retain(|path, shard| is_kept(path, shard));
+        }
+        self.shards.len() < MAX_SHARDS
     }
 
     /// Whether another step is within the limit.

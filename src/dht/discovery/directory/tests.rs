@@ -308,3 +308,26 @@ proptest! {
         prop_assert!(leaves.all(|(leaf, _)| distinct.contains(leaf)), "{:?}", answers);
     }
 }
+
+/// Marks alone spread the relays so thinly that most shards are empty.
+#[test]
+fn false_marks_deep_down_do_not_end_the_search() {
+    let mut reader = Reader::new();
+    // One shard in 200 has relays, at a depth at which there are more than a node knows.
+    let state = |path: ShardPath| match path.depth() {
+        0..14 => State::Divided,
+        _ if path.hash_below(0) % (200 << 18) == 0 => State::Leaf,
+        _ => State::Empty,
+    };
+    let mut found = BTreeSet::new();
+    for second in (1..=4 * 3_600).step_by(10) {
+        while let Some(path) = reader.next(true, S(second)) {
+            if state(path) == State::Leaf {
+                found.insert(path);
+            }
+            reader.found(path, state(path), S(second));
+        }
+    }
+    assert!(found.len() >= 60, "{} of 82", found.len());
+    assert!(reader.directory.shards.len() <= MAX_SHARDS + MAX_SHARDS / 8);
+}
