@@ -142,17 +142,27 @@ impl Placement {
         self.upkeep.pop();
     }
 
-    /// Goes on to another shard, because the present one is full. False if there is none.
+    /// Goes on to another shard, because the present one is full. False if there is none: then a
+    /// node at the greatest depth begins at its root again, where it is let in once the marks end.
     pub(in crate::dht) fn move_on(&mut self) -> bool {
-        let Some(next) = self.next_path() else {
+        let next = self.next_path();
+        let has_next = next.is_some();
+        if !has_next {
             self.full = 0;
-            return false;
-        };
-        let full = self.path.replace(next);
-        // It does not list the node because of this attempt.
-        self.listings
-            .retain(|listing| listing.is_confirmed || Some(listing.path) != full);
-        true
+        }
+        if let Some(next) = next.or_else(|| self.root()) {
+            let full = self.path.replace(next);
+            // It does not list the node because of this attempt.
+            self.listings
+                .retain(|listing| listing.is_confirmed || Some(listing.path) != full);
+        }
+        has_next
+    }
+
+    /// The node's root, if shards divide.
+    fn root(&self) -> Option<ShardPath> {
+        let root = ShardPath::of(&self.own, &self.limits, 0);
+        root.filter(|_| self.limits.max_depth > 0)
     }
 
     fn next_path(&mut self) -> Option<ShardPath> {

@@ -218,9 +218,7 @@ impl PublishProgress {
         }
         self.join = Step::Pending;
         let has_next = self.placement.move_on();
-        if has_next {
-            self.placement.attempt(now);
-        }
+        self.placement.attempt(now);
         has_next
     }
 }

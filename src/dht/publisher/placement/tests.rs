@@ -46,7 +46,19 @@ fn a_full_shard_sends_a_node_down_to_the_greatest_depth() {
         placement.attempt(S(0));
         assert_eq!(placement.move_on(), depth < 2);
     }
-    assert_eq!(placement.path(), Some(shard(2)));
+}
+
+/// Who fills the deepest shard alone would else keep a node out when the marks above have ended.
+#[test]
+fn a_node_that_the_deepest_shard_has_no_room_for_begins_at_its_root_again() {
+    let mut placement = placement(2);
+    placement.begin(LIFETIME, S(0));
+    for _ in 0..3 {
+        placement.attempt(S(0));
+        placement.move_on();
+    }
+    assert_eq!(placement.path(), Some(shard(0)));
+    assert_eq!(placement.to_leave(), []);
 }
 
 #[test]
