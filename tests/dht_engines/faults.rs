@@ -237,7 +237,7 @@ fn an_old_record_does_not_bring_a_member_back() {
 #[test]
 fn half_of_the_raw_nodes_may_go() {
     let raw = RawMemory::new(20);
-    let dht = Kad::new(raw.clone(), Network::default());
+    let dht = Kad::new(raw.clone(), Network::default()).with_shards(1);
     let record = announced(1, 1);
     dht.put(&record, soon()).expect("all is well");
     dht.join(0, &record, soon()).expect("all is well");
@@ -264,7 +264,7 @@ fn a_list_that_was_wiped_or_filled_with_noise_adds_no_relay_and_is_repaired() {
     use sha2::{Digest, Sha256};
     let list_key: [u8; 32] = Sha256::digest(b"relay.list").into();
     let raw = RawMemory::new(20);
-    let dht = Kad::new(raw.clone(), Network::default());
+    let dht = Kad::new(raw.clone(), Network::default()).with_shards(1);
     for noise in [&[][..], &[0; 5_000], &[1; 5_000], &[0xff; 60_000]] {
         dht.join(0, &announced(1, 1), soon()).expect("it joins");
         assert_eq!(members(&dht, 0), [key(1).node_id()]);
@@ -283,7 +283,7 @@ fn lists_written_at_the_same_time_by_many_come_together() {
     let network = Network::default();
     thread::scope(|scope| {
         for relay in 1..=8 {
-            let dht = Kad::new(raw.clone(), network);
+            let dht = Kad::new(raw.clone(), network).with_shards(1);
             scope.spawn(move || {
                 // Twice: a relay joins again at every refresh.
                 for _ in 0..2 {
@@ -292,7 +292,7 @@ fn lists_written_at_the_same_time_by_many_come_together() {
             });
         }
     });
-    let dht = Kad::new(raw, network);
+    let dht = Kad::new(raw, network).with_shards(1);
     for relay in 1..=8 {
         dht.join(0, &announced(relay, 1), soon()).expect("it joins");
     }
@@ -327,7 +327,8 @@ fn a_list_is_written_only_for_relays_that_it_lacks() {
     let dht = Kad::new(
         Counting(RawMemory::new(20), AtomicUsize::new(0)),
         Network::default(),
-    );
+    )
+    .with_shards(1);
     let writes = || dht.raw().1.swap(0, Ordering::Relaxed);
     dht.join(0, &announced(1, 1), soon()).expect("it joins");
     assert_eq!(writes(), 1);

@@ -5,10 +5,12 @@
 
 mod conformance;
 mod faults;
+mod lists;
 #[cfg(feature = "mainline")]
 mod mainline;
 #[cfg(feature = "mainline")]
 mod many;
+mod mutants;
 #[cfg(all(feature = "redis", unix))]
 mod redis;
 mod relays;

@@ -3,7 +3,8 @@
 use mainline::{Dht, MutableItem, SigningKey};
 use relay_registry::NodeId;
 use relay_registry::dht::{
-    Coverage, DhtError, Mainline, MainlineBuilder, Network, RelayDht, SignedRecord, conformance,
+    Coverage, DhtError, Mainline, MainlineBuilder, Network, RelayDht, ShardPath, SignedRecord,
+    conformance,
 };
 use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
@@ -244,27 +245,54 @@ fn a_directory_with_a_secret_is_for_those_who_know_it() {
     assert_eq!(listed(&stranger), []);
 }
 
-/// A node with the secret can write the directory, also so that no later write succeeds.
+/// A node with the secret can write the directory, also so that no later write succeeds. By default
+/// anyone has it.
 #[test]
-fn a_directory_whose_sequences_are_used_up_is_rejected_with_the_reason() {
+fn relays_are_listed_below_a_shard_whose_sequences_are_used_up() {
     let net = Net::new();
     let secret = [1; 32];
-    let member = builder(Network::default(), &net.bootstrap)
-        .directory_secret(secret)
-        .build()
-        .expect("a socket on loopback");
+    let member = || {
+        builder(Network::default(), &net.bootstrap)
+            .directory_secret(secret)
+            .build()
+            .expect("a socket on loopback")
+    };
+    let (relay, reader) = (member(), member());
     let attacker = Dht::builder()
         .bootstrap(&net.bootstrap)
         .bind_address(Ipv4Addr::LOCALHOST)
         .port(0)
         .build()
-        .expect("a socket on loopback");
-    let salt = [Network::default().salt(), b"/0"].concat();
-    let last = MutableItem::new(SigningKey::from_bytes(&secret), b"", i64::MAX, Some(&salt));
-    pollster::block_on(attacker.as_async().put_mutable(last, None)).expect("it is stored");
-    let DhtError::Rejected { reason } = member.join(0, &announced(1, 1), soon()).unwrap_err()
-    else {
-        panic!("it joined, or failed otherwise");
+        .expect("a socket on loopback")
+        .as_async();
+    let use_up = |path: ShardPath| {
+        let salt = [Network::default().salt(), format!("/{path}").as_bytes()].concat();
+        let last = MutableItem::new(SigningKey::from_bytes(&secret), b"", i64::MAX, Some(&salt));
+        pollster::block_on(attacker.put_mutable(last, None)).expect("it is stored");
+    };
+    let (record, limits) = (announced(1, 1), relay.limits());
+    let shard_of = |depth| ShardPath::of(&record.node_id(), &limits, depth).expect("a shard");
+    use_up(shard_of(0));
+    let joined = relay.join_at(shard_of(0), &record, soon());
+    assert!(matches!(joined, Err(DhtError::Full { .. })), "{joined:?}");
+    let joined = relay.join_at(shard_of(1), &record, soon());
+    assert!(joined.is_ok(), "{joined:?}");
+    let read = |path| {
+        let mut listed = Vec::new();
+        let answer = reader.members_at(path, soon(), &mut |member| {
+            listed.push(member.node);
+            ControlFlow::Continue(())
+        });
+        (listed, answer.expect("a read").is_divided())
+    };
+    assert_eq!(read(shard_of(0)), (vec![], true));
+    assert_eq!(read(shard_of(1)), (vec![record.node_id()], false));
+    // There is nothing below the deepest.
+    use_up(shard_of(limits.max_depth));
+    let joined = relay.join_at(shard_of(limits.max_depth), &record, soon());
+    let Err(DhtError::Rejected { reason }) = joined else {
+        panic!("it joined, or failed otherwise: {joined:?}");
     };
     assert!(reason.contains("sequences"), "{reason}");
+    assert!(!read(shard_of(limits.max_depth)).1);
 }

@@ -69,16 +69,17 @@ impl RawKad for Validating {
     /// Confirms all writes, as libp2p does.
     fn store(&self, key: [u8; 32], value: &[u8], _: Instant) -> Result<Put, DhtError> {
         for node in self.nodes.iter() {
-            let stored = self.value(node, &key);
+            // Locked until it is stored: a node takes one write at a time.
+            let mut values = node.lock().unwrap();
             let now = (self.now)();
-            let reconciled = self
-                .validator
-                .reconcile(&key, stored.as_deref(), value, now);
+            let stored = values.get(&key).filter(|(_, ends)| now < *ends);
+            let stored = stored.map(|(value, _)| value.as_slice());
+            let reconciled = self.validator.reconcile(&key, stored, value, now);
             if let Ok(Reconciled::Store {
                 value, expires_at, ..
             }) = reconciled
             {
-                node.lock().unwrap().insert(key, (value, expires_at));
+                values.insert(key, (value, expires_at));
             }
         }
         Ok(Put::new(NODES as u32, NODES as u32))

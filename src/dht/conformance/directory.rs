@@ -82,6 +82,10 @@ impl Suite {
         }
         let put = self.join_by(&*self.writer, child, &record);
         self.expect_member_at(child, &relay.id(), true);
+        let sibling = [false, true].map(|bit| path.child(bit).expect("it is not too deep"));
+        for sibling in sibling.iter().filter(|sibling| **sibling != child) {
+            self.expect_member_at(*sibling, &relay.id(), false);
+        }
         let listed = self.members_at(child).0.len();
         assert!(
             put.members() as usize >= listed.max(1),

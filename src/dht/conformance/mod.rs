@@ -34,7 +34,12 @@ use crate::sync::unmodelled::{mpsc, thread};
 ///
 /// Each of 18 calls of `make` returns another handle to, or node of, one network. Other data
 /// may be stored there: the suite generates its own keys. Records are signed for
-/// `network`.
+/// `network`. If shards divide [once](crate::dht::Limits::max_depth) at most, then a root stays
+/// divided after a run: give each run a network of its own.
+///
+/// It cannot see what a network without faults does not show: whether an engine ends a request
+/// that hangs by the deadline, and whether it takes silence for absence. Test that over a network
+/// that does not answer.
 ///
 /// # Panics
 ///

@@ -14,6 +14,11 @@
 //! - The mark of a divided shard proves nothing. Below a false one the children are empty, and
 //!   the shard itself goes on being read.
 //!
+//! - Where all turns out to be empty, the shard above is read again, and so on up to the root: the
+//!   marks may have ended, and the relays gone back.
+//! - Leaves beyond [`LEAVES_AT_ONCE`] are read more seldom, so that a directory full of noise costs
+//!   a limited number of reads, and walks go on beside them.
+//!
 //! Two walks rarely meet. Where they do, the second one reads the highest shard that is not known
 //! on its way: so in the end all are known.
 
@@ -36,6 +41,10 @@ const MAX_WALKS: usize = 8;
 /// The most steps of walks within a sweep interval: a directory that is false all over could be
 /// as deep everywhere as shards may divide.
 const MAX_STEPS: u32 = 256;
+
+/// So many leaves are read again in each sweep interval. If more are known, then each shard is read
+/// the more seldom.
+const LEAVES_AT_ONCE: usize = 256;
 
 /// How many walks a caller permits that found no relay.
 const WALKS_PER_MISS: u32 = 4;
@@ -78,6 +87,8 @@ pub(in crate::dht) struct Directory {
     extra_walks: u32,
     /// The steps of walks since this time.
     steps: (Duration, u32),
+    /// Whether a step of a walk is next; these alternate with shards that are due.
+    step_next: bool,
 }
 
 impl Directory {
@@ -91,6 +102,7 @@ impl Directory {
             has_divided: false,
             extra_walks: 0,
             steps: (Duration::ZERO, 0),
+            step_next: false,
         };
         for shard in 0..limits.shards {
             directory.add(ShardPath::root(shard));
@@ -116,12 +128,15 @@ impl Directory {
     }
 
     /// Makes all shards due, except those that were swept just before and those that have divided.
+    /// Of very many, it makes those due that would be next.
     pub(in crate::dht) fn make_due(&mut self, now: Duration) {
         let interval = self.intervals.min_sweep_interval;
         let is_read = |shard: &&mut Shard| shard.state != State::Divided;
-        for shard in self.shards.values_mut().filter(is_read) {
-            let soonest = shard.swept_at.map_or(now, |at| at.saturating_add(interval));
-            shard.due = shard.due.min(soonest.max(now));
+        let mut shards: Vec<&mut Shard> = self.shards.values_mut().filter(is_read).collect();
+        shards.sort_by_key(|shard| shard.due);
+        let at_once = LEAVES_AT_ONCE.max(self.limits.shards.into());
+        for shard in shards.into_iter().take(at_once) {
+            shard.due_at(now, interval);
         }
     }
 
@@ -133,9 +148,15 @@ impl Directory {
         now: Duration,
         random: &mut Rng,
     ) -> Option<ShardPath> {
-        let path = self
-            .next_due(now, random)
-            .or_else(|| self.next_step(wants_more, now, random))?;
+        let path = match self.step_next {
+            true => {
+                (self.next_step(wants_more, now, random)).or_else(|| self.next_due(now, random))
+            }
+            false => {
+                (self.next_due(now, random)).or_else(|| self.next_step(wants_more, now, random))
+            }
+        }?;
+        self.step_next = !self.step_next;
         let shard = self.add(path);
         shard.in_flight = true;
         shard.swept_at = Some(now);
@@ -165,7 +186,7 @@ impl Directory {
         now: Duration,
         random: &mut Rng,
     ) -> Option<ShardPath> {
-        if !self.has_divided || self.shards.len() >= MAX_SHARDS || !self.may_step(now) {
+        if !self.has_divided || !self.may_step(now) || !self.has_room() {
             return None;
         }
         let walks = std::mem::take(&mut self.walks);
@@ -186,6 +207,18 @@ impl Directory {
     fn is_backing_off(&self, path: ShardPath, now: Duration) -> bool {
         let shard = self.shards.get(&path);
         shard.is_some_and(|shard| self.is_in_flight(shard, now) || shard.due > now)
+    }
+
+    /// Whether another shard may become known. If need be, then those that list nothing are
+    /// forgotten: marks that are false deep down make so many of them that the search would end.
+    fn has_room(&mut self) -> bool {
+        if self.shards.len() >= MAX_SHARDS {
+            let is_kept = |path: &ShardPath, shard: &Shard| {
+                path.depth() == 0 || shard.in_flight || shard.state == State::Leaf
+            };
+            self.shards.retain(|path, shard| is_kept(path, shard));
+        }
+        self.shards.len() < MAX_SHARDS
     }
 
     /// Whether another step is within the limit.
@@ -329,15 +362,27 @@ impl Directory {
     /// The relays of a shard that has divided are below it, so it is read seldom: the more seldom,
     /// the more shards there are below it. So is a half without relays.
     fn interval(&self, path: ShardPath, state: State) -> Duration {
-        let levels = match state {
-            State::Divided => self.depth.saturating_sub(path.depth()).max(1),
-            State::Empty if path.depth() > 0 => 3,
-            State::Unknown | State::Leaf | State::Empty => 0,
+        let times = match state {
+            State::Divided => 1 << self.depth.saturating_sub(path.depth()).clamp(1, 24),
+            State::Empty if path.depth() > 0 => 8,
+            State::Unknown | State::Leaf | State::Empty => 1,
         };
         let interval = self.intervals.sweep_interval;
         interval
-            .saturating_mul(1 << levels.min(24))
+            .saturating_mul(times)
+            .saturating_mul(self.crowding())
             .min(MAX_INTERVAL.max(interval))
+    }
+
+    /// By how many times the leaves are more than are read in a sweep interval. 1 if shards do not
+    /// divide: then all are read.
+    fn crowding(&self) -> u32 {
+        if !self.has_divided {
+            return 1;
+        }
+        let is_leaf = |shard: &&Shard| shard.state == State::Leaf;
+        let leaves = self.shards.values().filter(is_leaf).count();
+        leaves.div_ceil(LEAVES_AT_ONCE).max(1) as u32
     }
 
     /// Follows the relays of a shard that was read before, and has divided or lost all members.
@@ -355,14 +400,34 @@ impl Directory {
                 let walk = Walk::towards(path, depth, self.limits.max_depth, random);
                 self.walks.push(walk);
             }
-            (State::Leaf, State::Empty) => {
-                if let Some(parent) = path.parent() {
-                    self.add(parent).due = now;
-                }
+            (State::Divided, State::Leaf) => self.forget_below(path),
+            (State::Divided, State::Empty) => {
+                self.forget_below(path);
+                self.read_parent(path, now);
             }
-            (State::Divided, State::Leaf | State::Empty) => self.forget_below(path),
+            (State::Leaf, State::Empty) => self.read_parent(path, now),
+            (State::Unknown, State::Empty) if self.is_parent_doubtful(path) => {
+                self.read_parent(path, now);
+            }
             _ => {}
         }
+    }
+
+    /// The relays of an empty shard may be above it.
+    fn read_parent(&mut self, path: ShardPath, now: Duration) {
+        let interval = self.intervals.min_sweep_interval;
+        if let Some(parent) = path.parent() {
+            self.add(parent).due_at(now, interval);
+        }
+    }
+
+    /// Whether the shard above an empty one is not known, or has divided into two empty ones.
+    fn is_parent_doubtful(&self, path: ShardPath) -> bool {
+        path.parent().is_some_and(|parent| {
+            let is_empty =
+                |bit| parent.child(bit).map(|child| self.state(child)) == Some(State::Empty);
+            self.state(parent) == State::Unknown || (is_empty(false) && is_empty(true))
+        })
     }
 
     /// Forgets the empty shards below one that is no longer divided.
@@ -378,6 +443,12 @@ impl Directory {
 }
 
 impl Shard {
+    /// Makes it due, but not within `interval` after it was swept.
+    fn due_at(&mut self, now: Duration, interval: Duration) {
+        let soonest = self.swept_at.map_or(now, |at| at.saturating_add(interval));
+        self.due = self.due.min(soonest.max(now));
+    }
+
     /// Whether no read of it has ended.
     fn is_unread(&self) -> bool {
         self.state == State::Unknown && self.due.is_zero()

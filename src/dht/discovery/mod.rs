@@ -33,6 +33,10 @@ const MAX_CACHED: usize = 4_096;
 /// The most changes within the shortest interval between two sweeps for which relays are looked up.
 const MAX_CHANGES: u32 = 256;
 
+/// After so many lookups in a row, a shard that is due goes first: names and changes may be made up
+/// without end.
+const MAX_LOOKUPS_IN_A_ROW: u32 = 4;
+
 /// The intervals of queries.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Intervals {
@@ -120,6 +124,8 @@ pub(super) struct Discovery {
     unchanged: ExpiringMap<NodeId>,
     /// Whether a requery of a known relay is next.
     requery_next: bool,
+    /// The lookups since the last sweep, or since no shard was due.
+    lookups_in_a_row: u32,
     /// The changes since this time.
     changes: (Duration, u32),
     /// When shards were last due because of missed changes.
@@ -136,6 +142,7 @@ impl Discovery {
             absent: ExpiringMap::new(MAX_CACHED),
             unchanged: ExpiringMap::new(MAX_CACHED),
             requery_next: false,
+            lookups_in_a_row: 0,
             changes: (Duration::ZERO, 0),
             missed_at: None,
         }
@@ -260,20 +267,29 @@ impl Discovery {
         now: Duration,
         random: &mut Rng,
     ) -> Option<Query> {
-        if let Some(node) = self.queue.pop_front() {
-            let lookup = self.lookups.get_mut(&node);
-            let stop_at_first = lookup.is_some_and(|lookup| {
-                lookup.is_in_flight = true;
-                lookup.stop_at_first
-            });
-            return Some(Query::Lookup {
-                node,
-                stop_at_first,
-            });
+        if self.lookups_in_a_row < MAX_LOOKUPS_IN_A_ROW {
+            if let Some(lookup) = self.next_lookup() {
+                self.lookups_in_a_row += 1;
+                return Some(lookup);
+            }
         }
+        self.lookups_in_a_row = 0;
         let wants_more = wanted > self.lookups.len();
-        let path = self.directory.next(wants_more, now, random)?;
-        Some(Query::Sweep(path))
+        let path = self.directory.next(wants_more, now, random);
+        path.map(Query::Sweep).or_else(|| self.next_lookup())
+    }
+
+    fn next_lookup(&mut self) -> Option<Query> {
+        let node = self.queue.pop_front()?;
+        let lookup = self.lookups.get_mut(&node);
+        let stop_at_first = lookup.is_some_and(|lookup| {
+            lookup.is_in_flight = true;
+            lookup.stop_at_first
+        });
+        Some(Query::Lookup {
+            node,
+            stop_at_first,
+        })
     }
 
     /// Applies the outcome of a query; of a sweep also whether the shard has divided.
@@ -505,11 +521,30 @@ mod tests {
         (0..=MAX_CHANGES).for_each(|n| discovery.changed(id(n as u16), S(10)));
         let queries = all(&mut discovery, S(10), &mut random);
         assert_eq!(queries.len(), MAX_CHANGES as usize + 1);
-        assert_eq!(queries.last(), Some(&sweep(0)));
+        assert!(queries.contains(&sweep(0)));
         discovery.changed(id(9_999), S(11));
         assert_eq!(all(&mut discovery, S(11), &mut random), []);
         discovery.changed(id(9_999), S(12));
         assert_eq!(all(&mut discovery, S(12), &mut random).len(), 1);
+    }
+
+    /// Anyone who may write to a server can name changes without end.
+    #[test]
+    fn made_up_changes_do_not_keep_the_directory_from_being_read() {
+        let (mut discovery, mut random) = discovery(1);
+        let mut sweeps = 0;
+        for second in 0..600 {
+            (0..128).for_each(|n| discovery.changed(id(n), S(second)));
+            // The engine answers so many requests a second.
+            for _ in 0..40 {
+                let query = discovery.next(0, S(second), &mut random, || None);
+                let query = query.expect("there is something to do");
+                sweeps += u32::from(matches!(query, Query::Sweep(_)));
+                let found = QueryOutcome::Complete { found: true };
+                discovery.query_finished(&query, found.into(), S(second), &mut random);
+            }
+        }
+        assert!(sweeps >= 9, "{sweeps} sweeps in 10 minutes");
     }
 
     #[test]

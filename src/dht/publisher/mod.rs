@@ -287,14 +287,18 @@ impl Publisher {
                 current.supersede();
             }
             // Other nodes write the shard at the same time. Retry after a back-off.
-            Err(DhtError::Conflict) if !matches!(action, Action::Put(_)) => {}
+            Err(DhtError::Conflict) if !matches!(action, Action::Put(_)) => {
+                current.postpone(action);
+            }
             Err(DhtError::Conflict) => current.supersede(),
             Err(DhtError::Full { .. })
                 if matches!(action, Action::Join(..)) && current.move_on(action, now.at) =>
             {
                 return;
             }
-            Err(error) if error.is_transient() || *error == DhtError::Closed => {}
+            Err(error) if error.is_transient() || *error == DhtError::Closed => {
+                current.postpone(action);
+            }
             // A retry would fail, too. The next record is another attempt: soon, if an operator may
             // have given the missing right.
             Err(error) => {
@@ -317,7 +321,7 @@ impl Publisher {
         if current.announcement().is_none() && current.is_done() {
             return None;
         }
-        let shards = current.placement().to_leave().collect();
+        let shards = current.placement().to_leave();
         let tombstone = self.sign(None, wall)?;
         Some((tombstone, shards))
     }

@@ -12,6 +12,7 @@
 //!   lets it in once the mark is old: when both halves are sparse, or the mark was a lie. Readers
 //!   believe the mark for another refresh interval, in which all others come, too.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -73,11 +74,13 @@ impl Placement {
         self.path
     }
 
-    /// The shards that a withdrawal leaves: those that may list this node; none of an engine that
-    /// cannot remove entries.
-    pub(in crate::dht) fn to_leave(&self) -> impl Iterator<Item = ShardPath> + '_ {
+    /// The shards that a withdrawal leaves, the one that was joined last first: those that may list
+    /// this node; none of an engine that cannot remove entries.
+    pub(in crate::dht) fn to_leave(&self) -> Vec<ShardPath> {
         let listings = self.listings.iter().filter(|_| !self.limits.lazy_leave);
-        listings.map(|listing| listing.path)
+        let mut listings: Vec<&Listing> = listings.collect();
+        listings.sort_by_key(|listing| Reverse(listing.at));
+        listings.into_iter().map(|listing| listing.path).collect()
     }
 
     /// What is next to do after a join.
@@ -139,17 +142,27 @@ impl Placement {
         self.upkeep.pop();
     }
 
-    /// Goes on to another shard, because the present one is full. False if there is none.
+    /// Goes on to another shard, because the present one is full. False if there is none: then a
+    /// node at the greatest depth begins at its root again, where it is let in once the marks end.
     pub(in crate::dht) fn move_on(&mut self) -> bool {
-        let Some(next) = self.next_path() else {
+        let next = self.next_path();
+        let has_next = next.is_some();
+        if !has_next {
             self.full = 0;
-            return false;
-        };
-        let full = self.path.replace(next);
-        // It does not list the node because of this attempt.
-        self.listings
-            .retain(|listing| listing.is_confirmed || Some(listing.path) != full);
-        true
+        }
+        if let Some(next) = next.or_else(|| self.root()) {
+            let full = self.path.replace(next);
+            // It does not list the node because of this attempt.
+            self.listings
+                .retain(|listing| listing.is_confirmed || Some(listing.path) != full);
+        }
+        has_next
+    }
+
+    /// The node's root, if shards divide.
+    fn root(&self) -> Option<ShardPath> {
+        let root = ShardPath::of(&self.own, &self.limits, 0);
+        root.filter(|_| self.limits.max_depth > 0)
     }
 
     fn next_path(&mut self) -> Option<ShardPath> {

@@ -50,7 +50,7 @@ impl PublishProgress {
         placement.begin(lifetime, signed_at);
         let mut to_leave = Vec::new();
         if record.is_tombstone() {
-            to_leave.extend(placement.to_leave());
+            to_leave = placement.to_leave();
         } else {
             placement.attempt(signed_at);
         }
@@ -212,6 +212,15 @@ impl PublishProgress {
         self.refresh_at = self.refresh_at.min(at);
     }
 
+    /// Leaves the other shards before one that could not be left just now.
+    pub(super) fn postpone(&mut self, action: &Action) {
+        if let Action::Leave(shard, _) = action {
+            if self.to_leave.first() == Some(shard) {
+                self.to_leave.rotate_left(1);
+            }
+        }
+    }
+
     /// Goes on to another shard, because this one is full. False if there is none.
     pub(super) fn move_on(&mut self, action: &Action, now: Duration) -> bool {
         if self.is_upkeep(action) {
@@ -220,9 +229,7 @@ impl PublishProgress {
         }
         self.join = Step::Pending;
         let has_next = self.placement.move_on();
-        if has_next {
-            self.placement.attempt(now);
-        }
+        self.placement.attempt(now);
         has_next
     }
 }

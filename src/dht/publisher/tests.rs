@@ -434,3 +434,50 @@ fn a_relay_that_closes_or_opens_is_published_after_the_debounce() {
         "open, and fully loaded"
     );
 }
+
+/// The shards of a relay that has moved down, or of one whose own shard was full.
+fn leaves_after_moving() -> (Fixture, Vec<ShardPath>) {
+    let mut fixture = Fixture::new(8);
+    fixture.register(0, 5);
+    fixture.all(1);
+    // At the next refresh the shard is full.
+    let refresh = 1 + REFRESH * 2;
+    let first = fixture.put_then_join(refresh);
+    fixture.finish(&first, Err(DhtError::Full { max: 1 }));
+    let second = fixture.next(refresh).expect("the next shard");
+    fixture.finish(&second, Ok(()));
+    let shards = [&first, &second].map(|join| join.target().0.expect("a shard"));
+    (fixture, shards.to_vec())
+}
+
+#[test]
+fn a_shard_that_cannot_be_left_does_not_keep_the_relay_in_the_others() {
+    let (mut fixture, shards) = leaves_after_moving();
+    assert_ne!(shards[0], shards[1]);
+    let now = 2 + REFRESH * 2;
+    fixture.unregister(now);
+    let put = Action::Put(fixture.put(now + 1));
+    fixture.finish(&put, Ok(()));
+    let mut left = Vec::new();
+    // Far less than until the withdrawal is repeated.
+    for second in 1..60 {
+        if let Some(leave) = fixture.next(now + 1 + second) {
+            let shard = leave.target().0.expect("a shard");
+            let outcome = match shard == shards[0] {
+                true => Err(DhtError::Timeout),
+                false => Ok(()),
+            };
+            fixture.finish(&leave, outcome);
+            left.push(shard);
+        }
+    }
+    assert!(left.contains(&shards[1]), "{left:?}");
+}
+
+#[test]
+fn a_relay_leaves_the_shard_first_that_lists_it_now() {
+    let (mut fixture, shards) = leaves_after_moving();
+    let now = fixture.now();
+    let (_, to_leave) = (fixture.publisher.final_tombstone(now.wall)).expect("a withdrawal");
+    assert_eq!(to_leave, [shards[1], shards[0]]);
+}

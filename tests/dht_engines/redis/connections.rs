@@ -64,7 +64,7 @@ fn a_late_reply_is_not_taken_for_that_of_the_next_request() {
         }
     });
     assert_eq!(dht.put(&announced(1, 1), shortly()), Err(DhtError::Timeout));
-    assert!(rejection(&dht).contains("ended"));
+    assert!(rejection(&dht).contains("expired"));
 }
 
 /// As after a failover to another machine, when the old one does not even reset connections: each

@@ -89,7 +89,7 @@ fn a_record_that_has_ended_is_rejected_and_one_of_the_future_does_not_stay() {
     let ended = sign(&key(1), sequence, issued, hour);
     for refused in [dht.put(&ended, soon()), dht.join(0, &ended, soon())] {
         assert!(
-            matches!(&refused, Err(DhtError::Rejected { reason }) if reason.contains("ended")),
+            matches!(&refused, Err(DhtError::Rejected { reason }) if reason.contains("expired")),
             "{refused:?}"
         );
     }

@@ -47,6 +47,26 @@ fn each_record_that_changes_is_passed_on_once() {
 
 #[test]
 #[ignore = "needs redis-server"]
+fn who_waits_on_one_handle_does_not_hold_another_beyond_its_deadline() {
+    let server = Server::start();
+    let dht = watching(&server);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| changes(&dht, Instant::now() + Duration::from_secs(20)));
+        let short = || changes(&dht, Instant::now() + Duration::from_millis(5));
+        // One of these calls meets the other that waits.
+        for _ in 0..100 {
+            assert_eq!(short(), Ok(vec![]));
+        }
+        assert!(!waiting.is_finished(), "it was held as long as the other");
+        let record = announced(1, 1);
+        server.engine().put(&record, soon()).expect("it is stored");
+        let changed = Ok(vec![Change::Relay(record.node_id())]);
+        assert_eq!(waiting.join().expect("it returns"), changed);
+    });
+}
+
+#[test]
+#[ignore = "needs redis-server"]
 fn a_node_whose_server_was_restarted_is_told_that_it_missed_changes() {
     let mut server = Server::start();
     let (writer, dht) = (server.engine(), watching(&server));

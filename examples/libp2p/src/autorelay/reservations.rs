@@ -5,7 +5,7 @@ mod choice;
 mod slot;
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use libp2p::core::transport::ListenerId;
 use libp2p::multiaddr::Protocol;
@@ -30,11 +30,16 @@ pub(super) enum Action {
     Report(Event),
 }
 
-/// The most attempts that are abandoned and not yet ended. With more, no attempt begins.
+/// The most attempts that are abandoned and not yet ended. With more, no attempt begins until one
+/// was ended by force.
 const MAX_ABANDONED: usize = 8;
 
 /// So many attempts in a row may fail before the next one waits.
 const FREE_FAILURES: u32 = 3;
+
+/// A reservation that is lost sooner is a failed attempt: a relay that accepts and breaks off would
+/// else be asked without end.
+const MIN_HELD: Duration = Duration::from_secs(10);
 
 /// See the module's description.
 #[derive(Debug)]
@@ -45,7 +50,7 @@ pub(super) struct Reservations {
     home: Option<NodeId>,
     /// Lost reservations that were not replaced yet.
     losses: VecDeque<(PeerId, Instant)>,
-    /// Attempts that failed since the last one that was accepted.
+    /// Attempts that failed since a reservation last lasted.
     failures: u32,
     /// No attempt begins before.
     paused_until: Instant,
@@ -150,8 +155,8 @@ impl Reservations {
                 return;
             }
         }
+        slot.held_since = Some(now);
         let (node, relay) = (slot.node, slot.relay);
-        self.failures = 0;
         self.lacks_relays = false;
         self.report(Event::ReservationAccepted {
             relay,
@@ -188,6 +193,7 @@ impl Reservations {
             Phase::Held => {
                 self.registry.report_failure(&node, reason.failure());
                 self.report(Event::ReservationLost { relay, reason });
+                self.count_loss(slot.held_since, now);
                 self.on_lost(node, relay, now);
             }
             Phase::Abandoned | Phase::Closing => {}
@@ -219,6 +225,14 @@ impl Reservations {
             // A standby takes over at once: peers reach this node there already.
             let standby = self.slots.iter().find(|slot| slot.is_held());
             self.set_home(standby.map(|slot| slot.node));
+        }
+    }
+
+    fn count_loss(&mut self, held_since: Option<Instant>, now: Instant) {
+        let lasted = held_since.map(|since| now.saturating_duration_since(since));
+        match lasted.is_some_and(|lasted| lasted >= MIN_HELD) {
+            true => self.failures = 0,
+            false => self.count_failure(now),
         }
     }
 
@@ -297,8 +311,7 @@ impl Reservations {
     /// Asks a relay for a reservation. False if that cannot be done now.
     fn attempt(&mut self, relay: &RelayInfo, now: Instant) -> bool {
         let node = relay.node_id();
-        let is_abandoned = |slot: &&Slot| matches!(slot.phase, Phase::Abandoned);
-        if self.slots.iter().filter(is_abandoned).count() >= MAX_ABANDONED {
+        if !self.has_room_for_attempt() {
             return false;
         }
         let Ok(lease) = self.registry.lease(&node) else {
@@ -320,9 +333,26 @@ impl Reservations {
                 lease: Box::new(lease),
             },
             answered: Some(now),
+            held_since: None,
         });
         self.actions.push_back(Action::Listen(opts));
         true
+    }
+
+    /// Whether few enough attempts are abandoned. If not, then one of them ends soon: the connection
+    /// to its relay is closed, which else ends when libp2p gives up, after a minute.
+    fn has_room_for_attempt(&mut self) -> bool {
+        let slots = self.slots.iter_mut();
+        let abandoned: Vec<_> = slots.filter(|slot| slot.is_abandoned()).collect();
+        if abandoned.len() < MAX_ABANDONED {
+            return true;
+        }
+        // Not the same one again.
+        if let Some(slot) = abandoned.into_iter().find(|slot| slot.answered.is_some()) {
+            slot.answered = None;
+            self.actions.push_back(Action::Disconnect(slot.relay));
+        }
+        false
     }
 
     fn set_home(&mut self, home: Option<NodeId>) {

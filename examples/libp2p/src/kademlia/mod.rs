@@ -14,6 +14,7 @@
 //! the closest peers and writes by [`put_record_to`](kad::Behaviour::put_record_to), which keeps
 //! nothing here.
 
+mod addresses;
 mod client;
 mod queries;
 mod storage;
@@ -26,6 +27,7 @@ use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::kad::{self, StoreInserts};
 use libp2p::{PeerId, StreamProtocol};
 
+pub use addresses::learn;
 pub use client::{KademliaClient, SendError};
 pub use queries::{Progress, Queries, Report, Request};
 pub use storage::{StorageError, StorageNode};

@@ -20,7 +20,7 @@ use super::protocols::{Protocols, ProtocolsEvent};
 use super::{NodeConfig, Status};
 use crate::autorelay;
 use crate::ids::relay_of;
-use crate::kademlia::{PROTOCOL, Progress, Queries, Request, StorageNode, circuits};
+use crate::kademlia::{self, PROTOCOL, Progress, Queries, Request, StorageNode, circuits};
 
 /// How often deadlines are checked.
 const TICK: Duration = Duration::from_millis(200);
@@ -245,7 +245,6 @@ impl Task {
         self.swarm.behaviour_mut().on_ping(event, &self.registry);
     }
 
-    /// libp2p does not tell Kademlia the addresses that peers state.
     fn on_identify(&mut self, event: identify::Event) {
         let identify::Event::Received {
             connection_id,
@@ -257,13 +256,8 @@ impl Task {
         };
         self.probes.on_identified(connection_id, &info.protocols);
         if info.protocols.contains(&PROTOCOL) {
-            let direct = |address: &Multiaddr| relay_of(address).is_none();
-            for address in info.listen_addrs.into_iter().filter(direct) {
-                self.swarm
-                    .behaviour_mut()
-                    .kad
-                    .add_address(&peer_id, address);
-            }
+            let kad = &mut self.swarm.behaviour_mut().kad;
+            kademlia::learn(kad, &peer_id, info.listen_addrs);
         }
     }
 

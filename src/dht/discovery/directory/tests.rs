@@ -224,6 +224,55 @@ fn a_shard_that_could_not_be_read_is_read_after_a_back_off() {
     assert_eq!(again, Some(child));
 }
 
+/// Relays below false marks go back up when these end, so readers must, too.
+#[test]
+fn when_false_marks_end_the_members_of_the_root_are_found_within_an_hour() {
+    let mut reader = Reader::new();
+    // The relay was sent on from shard to shard, down to the deepest.
+    let way = [false; 16];
+    let mut marked: Answers = (0..16)
+        .map(|depth| (path(&way[..depth]), State::Divided))
+        .collect();
+    marked.insert(path(&way), State::Leaf);
+    let mut now = 0;
+    for _ in 0..4 * 3_600 {
+        now += 1;
+        reader.read(&marked, true, S(now));
+    }
+    assert_eq!(reader.directory.state(path(&way)), State::Leaf);
+    let honest = Answers::from([(path(&[]), State::Leaf)]);
+    let ended = now;
+    while reader.directory.state(path(&[])) != State::Leaf {
+        now += 1;
+        reader.directory.sweep_soon(S(now));
+        reader.read(&honest, true, S(now));
+        assert!(now - ended < 48 * 3_600, "not within two days");
+    }
+    assert!(
+        now - ended <= 3_600,
+        "it took {} minutes",
+        (now - ended) / 60
+    );
+}
+
+/// Each leaf that is read again costs a request.
+#[test]
+fn a_directory_full_of_noise_costs_a_limited_number_of_reads_in_a_sweep_interval() {
+    let mut reader = Reader::new();
+    let state = |path: ShardPath| match path.depth() {
+        0..11 => State::Divided,
+        _ => State::Leaf,
+    };
+    let mut reads = [0; 60];
+    for second in 1..=3_600 {
+        while let Some(path) = reader.next(true, S(second)) {
+            reads[(second as usize - 1) / 60] += 1;
+            reader.found(path, state(path), S(second));
+        }
+    }
+    assert!(reads.iter().all(|reads| *reads <= 1_000), "{reads:?}");
+}
+
 /// Which shards above the greatest depth have divided, from the root on.
 fn any_trie() -> impl Strategy<Value = Answers> {
     prop::collection::vec(any::<u8>(), 200).prop_map(|choices| {
@@ -258,4 +307,27 @@ proptest! {
         let mut leaves = answers.iter().filter(|(_, state)| **state == State::Leaf);
         prop_assert!(leaves.all(|(leaf, _)| distinct.contains(leaf)), "{:?}", answers);
     }
+}
+
+/// Marks alone spread the relays so thinly that most shards are empty.
+#[test]
+fn false_marks_deep_down_do_not_end_the_search() {
+    let mut reader = Reader::new();
+    // One shard in 200 has relays, at a depth at which there are more than a node knows.
+    let state = |path: ShardPath| match path.depth() {
+        0..14 => State::Divided,
+        _ if path.hash_below(0) % (200 << 18) == 0 => State::Leaf,
+        _ => State::Empty,
+    };
+    let mut found = BTreeSet::new();
+    for second in (1..=4 * 3_600).step_by(10) {
+        while let Some(path) = reader.next(true, S(second)) {
+            if state(path) == State::Leaf {
+                found.insert(path);
+            }
+            reader.found(path, state(path), S(second));
+        }
+    }
+    assert!(found.len() >= 60, "{} of 82", found.len());
+    assert!(reader.directory.shards.len() <= MAX_SHARDS + MAX_SHARDS / 8);
 }

@@ -35,8 +35,8 @@ use std::collections::btree_map;
 use std::time::Duration;
 
 use super::entry::{self, EMPTY_LEN, Entry, MARK_LEN, PATH_LEN};
-use crate::dht::engine::{DhtError, ShardPath};
-use crate::dht::record::{MAX_SKEW, Network, SignedRecord, record_len};
+use crate::dht::engine::{DhtError, Limits, ShardPath};
+use crate::dht::record::{MAX_SKEW, Network, Parts, SignedRecord, record_len};
 use crate::relay::NodeId;
 
 /// The number of invalid entries after which the rest of a list is ignored. Each
@@ -47,15 +47,18 @@ pub(super) const MAX_INVALID: usize = 64;
 #[derive(Debug)]
 pub(super) struct List {
     path: ShardPath,
+    limits: Limits,
     pub(super) entries: BTreeMap<NodeId, SignedRecord>,
     /// When the shard divided, in seconds since the Unix epoch.
     pub(super) divided_at: Option<u32>,
 }
 
 impl List {
-    pub(super) fn new(path: ShardPath) -> Self {
+    /// The empty list of a shard of a directory with these limits.
+    pub(super) fn new(path: ShardPath, limits: Limits) -> Self {
         Self {
             path,
+            limits,
             entries: BTreeMap::new(),
             divided_at: None,
         }
@@ -65,7 +68,8 @@ impl List {
     /// `on_update` for each entry that is new or newer.
     ///
     /// Ignores a list of another shard, invalid entries, and the rest of the list after a wrong
-    /// length or more than [`MAX_INVALID`] invalid entries.
+    /// length or more than [`MAX_INVALID`] invalid entries. Entries of relays of another shard are
+    /// invalid: one storage node could fill each list with the same ones.
     pub(super) fn merge(
         &mut self,
         bytes: &[u8],
@@ -86,7 +90,7 @@ impl List {
                 }
                 Entry::Record(record) => record,
             };
-            let Ok(record) = SignedRecord::decode(record, network) else {
+            let Some(record) = self.decode(record, network) else {
                 invalid += 1;
                 if invalid > MAX_INVALID {
                     return;
@@ -97,6 +101,21 @@ impl List {
                 on_update(&record);
             }
         }
+    }
+
+    /// The record of an entry, if it is valid, and of a relay of this shard.
+    fn decode(&self, entry: &[u8], network: &Network) -> Option<SignedRecord> {
+        let parts = Parts::split(entry).ok()?;
+        if !self.belongs(&NodeId::from(*parts.public_key)) {
+            return None;
+        }
+        SignedRecord::decode(entry, network).ok()
+    }
+
+    /// Whether a relay belongs to the shard. If shards do not divide, then it may be in any, as
+    /// its own may be full.
+    pub(super) fn belongs(&self, node: &NodeId) -> bool {
+        self.limits.max_depth == 0 || self.path.is_of(node, &self.limits)
     }
 
     /// Whether an untrusted list names no path, or this one.
@@ -147,8 +166,8 @@ impl List {
 
     /// The encoding of the list with this node's own `record`, which may be a tombstone. If it
     /// exceeds `max` bytes, then the tombstones of other relays are removed, oldest first. If that
-    /// is not enough, then the list is full: the own record is not added, and there is no
-    /// encoding.
+    /// is not enough, then the list is full: the own record is not added, nothing is removed, and
+    /// there is no encoding.
     pub(super) fn with_own(
         &mut self,
         record: &SignedRecord,
@@ -156,15 +175,59 @@ impl List {
     ) -> Result<Option<Vec<u8>>, DhtError> {
         let before = self.set_own(record)?;
         let own = record.node_id();
-        while self.encoded_len() > max {
-            let Some(oldest) = self.oldest_tombstone_but(&own) else {
-                self.entries.remove(&own);
-                self.entries.extend(before.map(|before| (own, before)));
-                return Ok(None);
-            };
-            self.entries.remove(&oldest);
+        let excess = self.encoded_len().saturating_sub(max);
+        if self.make_room(excess, &own).is_none() {
+            self.entries.remove(&own);
+            self.entries.extend(before.map(|before| (own, before)));
+            return Ok(None);
         }
         Ok(Some(self.bytes()))
+    }
+
+    /// Removes the oldest tombstones of relays other than `except`, of at least so many bytes.
+    /// Returns of how many; none, and removes nothing, if there are not enough.
+    pub(super) fn make_room(&mut self, bytes: usize, except: &NodeId) -> Option<usize> {
+        let is_other =
+            |(node, record): &(&NodeId, &SignedRecord)| *node != except && record.is_tombstone();
+        let others = self.entries.iter().filter(is_other);
+        let mut oldest: Vec<_> = others
+            .map(|(node, record)| (record.record().issued_at(), *node, entry_len(record)))
+            .collect();
+        oldest.sort_unstable();
+        let mut oldest = oldest.into_iter();
+        let (mut freed, mut removed) = (0, Vec::new());
+        while freed < bytes {
+            let (_, node, len) = oldest.next()?;
+            freed += len;
+            removed.push(node);
+        }
+        for node in removed {
+            self.entries.remove(&node);
+        }
+        Some(freed)
+    }
+
+    /// Removes entries until the encoding has at most `max` bytes: tombstones first, then the
+    /// oldest. Together, the lists of several storage nodes may have more than fit, and storage
+    /// nodes reject a longer value.
+    pub(super) fn cut_to(&mut self, max: usize) {
+        let mut excess = self.encoded_len().saturating_sub(max);
+        if excess == 0 {
+            return;
+        }
+        let age = |record: &SignedRecord| (!record.is_tombstone(), record.record().issued_at());
+        let entries = self.entries.iter();
+        let mut oldest: Vec<_> = entries
+            .map(|(node, record)| (age(record), *node, entry_len(record)))
+            .collect();
+        oldest.sort_unstable();
+        for (_, node, len) in oldest {
+            if excess == 0 {
+                return;
+            }
+            self.entries.remove(&node);
+            excess = excess.saturating_sub(len);
+        }
     }
 
     /// Replaces the own entry, and returns the one before.
@@ -178,14 +241,6 @@ impl List {
             }
             _ => Ok(self.entries.insert(record.node_id(), record.clone())),
         }
-    }
-
-    fn oldest_tombstone_but(&self, own: &NodeId) -> Option<NodeId> {
-        self.entries
-            .iter()
-            .filter(|(node, record)| *node != own && record.is_tombstone())
-            .min_by_key(|(_, record)| record.record().issued_at())
-            .map(|(node, _)| *node)
     }
 
     /// Whether the entry of the relay is exactly this record.

@@ -115,6 +115,11 @@ pub struct Kad<K> {
     clock: Option<Box<dyn Clock>>,
 }
 
+/// Readers skip entries of relays that belong to another shard.
+const OTHER_SHARD: DhtError = DhtError::Unsupported {
+    what: "a shard that the relay does not belong to",
+};
+
 /// How often an entry is written if concurrent writers overwrite it.
 const ATTEMPTS: u32 = 6;
 
@@ -242,6 +247,12 @@ impl<K: RawKad> Kad<K> {
             if !record.is_tombstone() && self.sends_on(path, &list) {
                 return Err(list.full());
             }
+            if !list.belongs(&record.node_id()) {
+                return match record.is_tombstone() {
+                    true => Ok(Put::new(answered, answered)),
+                    false => Err(OTHER_SHARD),
+                };
+            }
             if list.contains(record) {
                 let put = written.unwrap_or_else(|| Put::new(answered, answered));
                 let (members, max) = list.fill(self.max_list_len());
@@ -263,9 +274,10 @@ impl<K: RawKad> Kad<K> {
     fn divide_full(&self, path: ShardPath, mut list: List, deadline: Instant) -> DhtError {
         if self.check_divides(path).is_ok() {
             list.divide(self.now());
-            if let Err(error) = self.raw.store(list_key(path), &list.bytes(), deadline) {
-                return error;
-            }
+            let full = list.full();
+            list.cut_to(self.max_list_len());
+            let stored = self.raw.store(list_key(path), &list.bytes(), deadline);
+            return stored.err().unwrap_or(full);
         }
         list.full()
     }
@@ -296,7 +308,7 @@ impl<K: RawKad> Kad<K> {
 
     /// The merged lists of all nodes that answer, and the number of these nodes.
     fn read_list(&self, path: ShardPath, deadline: Instant) -> Result<(List, u32), DhtError> {
-        let mut list = List::new(path);
+        let mut list = List::new(path, self.limits);
         let answer = self.read_lists(path, deadline, |bytes| {
             list.merge(bytes, &self.network, self.now(), |_| ());
             ControlFlow::Continue(())
@@ -440,7 +452,7 @@ impl<K: RawKad> RelayDht for Kad<K> {
     ) -> Result<Answer, DhtError> {
         self.check_path(path)?;
         let _slot = self.slots.acquire(deadline)?;
-        let mut list = List::new(path);
+        let mut list = List::new(path, self.limits);
         let answer = self.read_lists(path, deadline, |bytes| {
             let mut flow = ControlFlow::Continue(());
             list.merge(bytes, &self.network, self.now(), |record| {
@@ -466,6 +478,7 @@ impl<K: RawKad> RelayDht for Kad<K> {
         }
         list.divide(self.now());
         self.vouch_for_mark(path, &mut list)?;
+        list.cut_to(self.max_list_len());
         self.raw.store(list_key(path), &list.bytes(), deadline)
     }
 }

@@ -326,7 +326,7 @@ impl<'a> Merge<'a> {
         validator: &'a KadValidator,
         now: Duration,
     ) -> Self {
-        let list = List::new(path);
+        let list = List::new(path, validator.limits);
         let mut merge = Self {
             validator,
             path,
@@ -389,7 +389,7 @@ impl<'a> Merge<'a> {
     fn add_record(&mut self, record: &[u8]) {
         match Parts::split(record) {
             Ok(parts) if self.is_known(&parts) => {}
-            Ok(parts) if self.belongs(&parts) => self.check(record),
+            Ok(parts) if self.list.belongs(&NodeId::from(*parts.public_key)) => self.check(record),
             _ => self.invalid += 1,
         }
     }
@@ -399,14 +399,6 @@ impl<'a> Merge<'a> {
         let stored = self.list.entries.get(&NodeId::from(*parts.public_key));
         let sequence = u64::try_from(parts.sequence).unwrap_or_default();
         stored.is_some_and(|stored| rank(stored) >= (sequence, parts.signature))
-    }
-
-    /// Whether the relay of an entry belongs to the shard. If shards do not divide, then it may
-    /// be in any, as its own may be full.
-    fn belongs(&self, parts: &Parts<'_>) -> bool {
-        let limits = &self.validator.limits;
-        let node = NodeId::from(*parts.public_key);
-        limits.max_depth == 0 || self.path.is_of(&node, limits)
     }
 
     /// Verifies an entry, and adds it if there is room.
@@ -423,49 +415,21 @@ impl<'a> Merge<'a> {
         }
     }
 
-    /// Removes the oldest tombstones of other relays until `record` fits; whether it does.
+    /// Removes the oldest tombstones of other relays if `record` fits then; whether it does.
     fn make_room(&mut self, record: &SignedRecord) -> bool {
         let node = record.node_id();
         let replaced = self.list.entries.get(&node).map_or(0, entry_len);
-        let excess = |merge: &Self| {
-            (merge.len - replaced + entry_len(record)).saturating_sub(merge.validator.max_list_len)
-        };
-        if excess(self) == 0 {
-            return true;
-        }
-        for tombstone in self.tombstones(&node) {
-            self.remove(&tombstone);
-            if excess(self) == 0 {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// The relays other than `except` that left, by when they did.
-    fn tombstones(&self, except: &NodeId) -> Vec<NodeId> {
-        let mut tombstones: Vec<_> = self
-            .list
-            .entries
-            .iter()
-            .filter(|(node, record)| *node != except && record.is_tombstone())
-            .map(|(node, record)| (record.record().issued_at(), *node))
-            .collect();
-        tombstones.sort_unstable();
-        tombstones.into_iter().map(|(_, node)| node).collect()
+        let len = self.len - replaced + entry_len(record);
+        let excess = len.saturating_sub(self.validator.max_list_len);
+        let freed = self.list.make_room(excess, &node);
+        self.len -= freed.unwrap_or(0);
+        freed.is_some()
     }
 
     fn insert(&mut self, record: SignedRecord) {
         self.len += entry_len(&record);
         if let Some(replaced) = self.list.entries.insert(record.node_id(), record) {
             self.len -= entry_len(&replaced);
-        }
-    }
-
-    fn remove(&mut self, node: &NodeId) {
-        if let Some(removed) = self.list.entries.remove(node) {
-            self.len -= entry_len(&removed);
-            self.has_changed = true;
         }
     }
 

@@ -219,6 +219,9 @@ impl Mainline {
             let is_last = attempt + 1 == ATTEMPTS;
             let mut read = self.read_shard(&mut request, &salt, key)?;
             let answered = read.answered;
+            if update == ShardUpdate::Join && may_divide && is_last_sequence(read.newest_sequence) {
+                return Err(FULL);
+            }
             let last = written.take();
             let before = last.as_ref().map(|(shard, _)| shard);
             let step = read.next_step(update, key, before, is_last, may_divide);
@@ -411,8 +414,10 @@ impl RelayDht for Mainline {
         let salt = self.shard_salt(path)?;
         let mut request = Request::start(self, deadline)?;
         let mut members = self.empty_shard();
+        let mut newest = None;
         let answer = request.lookup(&self.directory_public_key(), &salt, None, |item| {
             let mut flow = ControlFlow::Continue(());
+            newest = newest.max(Some(item.seq()));
             members.merge(item.value(), |key| {
                 if flow.is_continue() {
                     flow = sink(Member {
@@ -423,7 +428,8 @@ impl RelayDht for Mainline {
             });
             flow
         })?;
-        Ok(answer.with_divided(members.is_divided()))
+        let is_used_up = is_last_sequence(newest) && self.check_divides(path).is_ok();
+        Ok(answer.with_divided(members.is_divided() || is_used_up))
     }
 
     fn divide(&self, path: ShardPath, deadline: Instant) -> Result<Put, DhtError> {
@@ -445,6 +451,12 @@ impl fmt::Debug for Mainline {
 /// A record's sequence as `seq` of BEP 44; it is at most 2^63 - 1.
 fn as_seq(sequence: u64) -> i64 {
     i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
+/// Whether no item can replace the one with this sequence. Anyone who knows the key of the directory
+/// can write such an item. The shard then counts as divided, so that relays are listed below it.
+fn is_last_sequence(sequence: Option<i64>) -> bool {
+    sequence == Some(i64::MAX)
 }
 
 fn since_epoch() -> Duration {

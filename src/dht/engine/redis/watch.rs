@@ -39,7 +39,10 @@ impl Watcher {
         deadline: Instant,
         sink: &mut ChangeSink<'_>,
     ) -> Result<(), Failure> {
-        let mut slot = self.subscription.lock();
+        // Held by another registry that has this handle, for as long as that one waits.
+        let Some(mut slot) = self.subscription.try_lock_until(deadline) else {
+            return Ok(());
+        };
         // After an error it is not put back: what follows on the connection is not known.
         let mut subscription = match slot.take() {
             Some(subscription) => subscription,

@@ -16,6 +16,8 @@ pub(super) struct Slot {
     pub(super) phase: Phase,
     /// The last answer to a ping, or the acceptance. `None` if no answers are expected.
     pub(super) answered: Option<Instant>,
+    /// When it was accepted.
+    pub(super) held_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -38,6 +40,10 @@ impl Slot {
 
     pub(super) fn is_pending(&self) -> bool {
         matches!(self.phase, Phase::Pending { .. })
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        matches!(self.phase, Phase::Abandoned)
     }
 
     pub(super) fn is_held(&self) -> bool {

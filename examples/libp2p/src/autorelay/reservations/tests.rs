@@ -405,3 +405,42 @@ fn a_relay_without_a_usable_address_is_skipped() {
     world.pass(Config::default().min_retry);
     assert_eq!(world.attempts, [peer(1)]);
 }
+
+#[test]
+fn a_relay_that_accepts_and_breaks_off_at_once_costs_a_bounded_number_of_attempts() {
+    let mut world = World::new(&[10], one());
+    world.start();
+    let mut now = 0;
+    while now < 60_000 {
+        // The network takes 20 ms for each of the two.
+        world.pass(MS(20));
+        let is_pending = world.machine.slots.iter().any(Slot::is_pending);
+        let is_held = world.machine.slots.iter().any(Slot::is_held);
+        match (is_pending, is_held) {
+            (true, _) => world.accept(peer(0)),
+            (_, true) => world.close(peer(0), Lost::Connection),
+            _ => {}
+        }
+        now += 20;
+    }
+    let attempts = world.attempts.len();
+    assert!(attempts <= 60, "{attempts} attempts in a minute");
+}
+
+#[test]
+fn relays_that_never_answer_do_not_end_all_attempts() {
+    let mut world = World::new(&[10, 11, 12, 13, 14, 15, 16, 17, 90], one());
+    world.start();
+    // libp2p ends an attempt after a minute.
+    for _ in 0..55 {
+        world.pass(MS(1_000));
+        // The connection closes.
+        for relay in std::mem::take(&mut world.disconnected) {
+            world.close(relay, Lost::Connection);
+        }
+        if world.attempts.contains(&peer(8)) {
+            return;
+        }
+    }
+    panic!("it was not asked: {} attempts", world.attempts.len());
+}

@@ -5,6 +5,8 @@ const NOW: Duration = Duration::from_secs(1_800_000_000);
 const TTL: Duration = Duration::from_secs(600);
 const AMPLE: usize = 100_000;
 const PATH: ShardPath = ShardPath::root(0);
+/// All relays may be in any shard.
+const LIMITS: Limits = Limits::new(900, 8, Duration::from_secs(3_600), 1);
 
 fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed([seed; 32])
@@ -34,7 +36,7 @@ fn tombstone(seed: u8, issued_at: Duration) -> SignedRecord {
 }
 
 fn list_of(records: &[SignedRecord]) -> Vec<u8> {
-    let mut list = List::new(PATH);
+    let mut list = List::new(PATH, LIMITS);
     for record in records {
         list.set_own(record).expect("no conflict");
     }
@@ -42,7 +44,7 @@ fn list_of(records: &[SignedRecord]) -> Vec<u8> {
 }
 
 fn merged(lists: &[&[u8]], now: Duration) -> List {
-    let mut merged = List::new(PATH);
+    let mut merged = List::new(PATH, LIMITS);
     for list in lists {
         merged.merge(list, &Network::default(), now, |_| ());
     }
@@ -123,9 +125,9 @@ fn an_older_record_and_a_second_one_with_the_same_sequence_are_rejected() {
 
 #[test]
 fn a_mark_lasts_and_the_latest_one_is_kept() {
-    let mut early = List::new(PATH);
+    let mut early = List::new(PATH, LIMITS);
     early.divide(NOW);
-    let mut late = List::new(PATH);
+    let mut late = List::new(PATH, LIMITS);
     late.divide(NOW + TTL);
     late.set_own(&announcement(1, NOW)).expect("no conflict");
     assert_eq!(late.bytes().len(), late.encoded_len());
@@ -142,7 +144,7 @@ fn a_mark_lasts_and_the_latest_one_is_kept() {
             "a mark of the future counts"
         );
     }
-    assert!(!List::new(PATH).is_divided_within(Duration::MAX, NOW));
+    assert!(!List::new(PATH, LIMITS).is_divided_within(Duration::MAX, NOW));
 }
 
 #[test]
@@ -167,7 +169,7 @@ fn a_full_list_drops_tombstones_and_no_announcement() {
 
 #[test]
 fn a_full_list_has_room_for_a_mark() {
-    let mut list = List::new(PATH);
+    let mut list = List::new(PATH, LIMITS);
     let max = 2_000;
     let mut seeds = 1..;
     while let Some(bytes) = list
@@ -182,7 +184,7 @@ fn a_full_list_has_room_for_a_mark() {
 
 /// The list of a shard below a root, with one relay and a mark.
 fn list_at(path: ShardPath) -> Vec<u8> {
-    let mut list = List::new(path);
+    let mut list = List::new(path, LIMITS);
     list.set_own(&announcement(1, NOW)).expect("no conflict");
     list.divide(NOW);
     assert_eq!(list.bytes().len(), list.encoded_len());
@@ -205,12 +207,12 @@ fn a_list_below_a_root_begins_with_its_path_and_a_root_has_none() {
 fn a_list_of_another_shard_is_dropped_with_its_mark() {
     let list = list_at(child(true));
     for (path, is_read) in [(child(true), true), (child(false), false), (PATH, false)] {
-        let mut read = List::new(path);
+        let mut read = List::new(path, LIMITS);
         read.merge(&list, &Network::default(), NOW, |_| ());
         assert_eq!(read.contains(&announcement(1, NOW)), is_read);
         assert_eq!(read.is_divided_within(TTL, NOW), is_read);
     }
-    let mut read = List::new(child(true));
+    let mut read = List::new(child(true), LIMITS);
     read.merge(&list_at(PATH), &Network::default(), NOW, |_| ());
     assert!(
         read.contains(&announcement(1, NOW)),

@@ -7,6 +7,9 @@ mod divided;
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 const TTL: Duration = Duration::from_secs(600);
 
+/// All relays may be in any shard.
+const LIMITS: Limits = Limits::new(900, 8, Duration::from_secs(3_600), 1);
+
 /// All relays belong to it.
 const ROOT: ShardPath = ShardPath::root(0);
 
@@ -40,7 +43,7 @@ fn list(records: &[SignedRecord]) -> Vec<u8> {
 }
 
 fn list_at(path: ShardPath, mark: Option<Duration>, records: &[SignedRecord]) -> Vec<u8> {
-    let mut list = List::new(path);
+    let mut list = List::new(path, LIMITS);
     list.divided_at = mark.map(|at| at.as_secs() as u32);
     for record in records {
         list.entries.insert(record.node_id(), record.clone());
@@ -206,4 +209,22 @@ fn a_long_valid_list_is_taken_in_several_writes_and_known_entries_cost_nothing()
     second.add(&long);
     assert_eq!(second.checks, records.len() - MAX_CHECKS);
     assert_eq!(stored(Ok(second.finish())), long);
+}
+
+#[test]
+fn a_record_that_does_not_fit_removes_no_withdrawal() {
+    let (gone, stays) = (tombstone(1, NOW), record(2, NOW));
+    let stored_list = list(&[gone.clone(), stays.clone()]);
+    let longer = [record(3, NOW), record(4, NOW), record(5, NOW)];
+    let max = stored_list.len() + MARK_LEN + 1;
+    let validator = validator().with_max_list_len(max);
+    // It has room for neither, nor would it if the tombstone went.
+    assert!(entry_len(&longer[0]) > entry_len(&gone) + 1);
+    let result = validator.reconcile(
+        &list_key(ROOT),
+        Some(&stored_list),
+        &list(&longer[..1]),
+        NOW,
+    );
+    assert_eq!(result, Ok(Reconciled::Keep));
 }
