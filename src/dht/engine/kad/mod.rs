@@ -2,7 +2,9 @@
 //! directories.
 
 mod entry;
+mod keys;
 mod list;
+mod raw;
 #[cfg(any(test, feature = "conformance"))]
 mod raw_memory;
 mod reconcile;
@@ -11,8 +13,6 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-use sha2::{Digest, Sha256};
 
 use super::slots::RequestSlots;
 use super::{
@@ -23,56 +23,13 @@ use crate::dht::record::{MAX_RECORD_LEN, MAX_VALUE_LEN, Network, SignedRecord};
 use crate::relay::NodeId;
 use crate::sync::unmodelled::{Mutex, thread};
 use crate::time::Clock;
+use keys::{list_key, record_key, sha256};
 use list::List;
 
+pub use raw::{RawKad, ValueSink};
 #[cfg(any(test, feature = "conformance"))]
 pub use raw_memory::RawMemory;
 pub use reconcile::{KadValidator, ReconcileError, Reconciled};
-
-/// Receives each value that [`RawKad::find_value`] finds. `Break` ends the lookup.
-pub type ValueSink<'a> = dyn FnMut(&[u8]) -> ControlFlow<()> + 'a;
-
-/// A raw Kademlia store: it keeps the last bytes written under a key, and any node
-/// can write under any key.
-///
-/// [`Kad`] makes an engine of one.
-pub trait RawKad: Send + Sync + 'static {
-    /// The maximum length of a value in bytes. It should be several thousand: the
-    /// list of a shard is one value, with about 220 bytes for each relay.
-    fn max_value(&self) -> usize;
-
-    /// The maximum number of requests in flight. Default: 8.
-    fn max_in_flight(&self) -> usize {
-        8
-    }
-
-    /// The interval at which a value must be stored again. Default: 1 hour, as in
-    /// the Kademlia paper.
-    fn refresh(&self) -> Duration {
-        DEFAULT_REFRESH
-    }
-
-    /// Stores `value` under `key`, in place of the previous value.
-    ///
-    /// # Errors
-    ///
-    /// As [`RelayDht::put`].
-    fn store(&self, key: [u8; 32], value: &[u8], deadline: Instant) -> Result<Put, DhtError>;
-
-    /// Looks up `key`, and passes the values of all nodes that answer to `sink` as
-    /// they arrive. Passes on only a few values of each node, so that a node that
-    /// sends many does not displace the others.
-    ///
-    /// # Errors
-    ///
-    /// As [`RelayDht::get`].
-    fn find_value(
-        &self,
-        key: [u8; 32],
-        deadline: Instant,
-        sink: &mut ValueSink<'_>,
-    ) -> Result<Answer, DhtError>;
-}
 
 /// An engine over any [raw store](RawKad).
 ///
@@ -135,6 +92,10 @@ const DEFAULT_DEPTH: u8 = 16;
 
 /// The maximum length of a list in bytes, even if the store accepts longer values.
 const MAX_LIST_LEN: usize = 1 << 18;
+
+/// A list that is merged from those of several storage nodes is at most so many times as long as
+/// one. Few versions differ in much, unless nodes make entries up.
+const MAX_MERGED: usize = 4;
 
 /// The maximum number of distinct values of one read: many more than there are
 /// replicas, so that nodes that send invalid values first do not end the read before
@@ -309,8 +270,10 @@ impl<K: RawKad> Kad<K> {
     /// The merged lists of all nodes that answer, and the number of these nodes.
     fn read_list(&self, path: ShardPath, deadline: Instant) -> Result<(List, u32), DhtError> {
         let mut list = List::new(path, self.limits);
+        let max = self.max_list_len().saturating_mul(MAX_MERGED);
         let answer = self.read_lists(path, deadline, |bytes| {
             list.merge(bytes, &self.network, self.now(), |_| ());
+            list.cut_to(max);
             ControlFlow::Continue(())
         })?;
         // A write without a read would erase the entries of other relays.
@@ -510,48 +473,4 @@ fn back_off(attempt: u32, deadline: Instant) -> Result<(), DhtError> {
 /// How long a mark lasts that is not renewed.
 fn mark_ttl(limits: &Limits) -> Duration {
     limits.refresh * 2
-}
-
-/// The key of the record of `node`: SHA-256 of `relay.node.` and the id.
-fn record_key(node: &NodeId) -> [u8; 32] {
-    sha256(&[b"relay.node.", node.as_bytes()])
-}
-
-/// The key of the list of a shard: SHA-256 of `relay.list` for the first shard, of `relay.list.`
-/// and the shard's path for the others: `relay.list.1`, `relay.list.0/011`.
-fn list_key(path: ShardPath) -> [u8; 32] {
-    match path.as_root() {
-        Some(0) => sha256(&[b"relay.list"]),
-        _ => sha256(&[b"relay.list.", path.to_string().as_bytes()]),
-    }
-}
-
-fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update(part);
-    }
-    hasher.finalize().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIST: &str = "89b03cfe63760002f96879b5bad239a706f0b8a286ae389684a03ae3c50047c4";
-    const LIST_1: &str = "6716b9555031861f9d46730834bc3c2724366b6f35cbf4b33df52db2fbba7e95";
-    const NODE_ABC: &str = "bc386bdb14aecf35a6457709f55b30e20c54851ffd6db472e282345ee9c1d04c";
-
-    fn hex(key: [u8; 32]) -> String {
-        NodeId::from(key).to_string()
-    }
-
-    /// `sha256sum` computed the expected keys.
-    #[test]
-    fn keys_are_those_of_macula_relay_registry() {
-        assert_eq!(hex(list_key(ShardPath::root(0))), LIST);
-        assert_eq!(hex(list_key(ShardPath::root(1))), LIST_1);
-        let node = NodeId::from_bytes(b"abc").expect("a short id is an id");
-        assert_eq!(hex(record_key(&node)), NODE_ABC);
-    }
 }

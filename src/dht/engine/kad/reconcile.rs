@@ -6,8 +6,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::entry::{Entry, entries, is_list, path_of};
+use super::keys::{list_key, record_key};
 use super::list::{List, MAX_INVALID, entry_len, is_valid, rank};
-use super::{DEFAULT_DEPTH, DEFAULT_REFRESH, MAX_LIST_LEN, list_key, mark_ttl, record_key};
+use super::{DEFAULT_DEPTH, DEFAULT_REFRESH, MAX_LIST_LEN, mark_ttl};
 use crate::dht::engine::{Limits, ShardPath};
 use crate::dht::record::{
     MAX_RECORD_LEN, MAX_SKEW, MAX_VALUE_LEN, Network, Parts, RecordError, SignedRecord,
