@@ -400,6 +400,7 @@ const NO_SUCH_SHARD: DhtError = DhtError::Unsupported {
 };
 
 /// Fails if an engine with these limits and this network does not carry the record.
+#[cfg(not(relay_loom))]
 fn check_record(record: &SignedRecord, network: &Network, limits: &Limits) -> Result<(), DhtError> {
     let (size, max) = (record.value().len(), limits.max_value);
     if size > max {
