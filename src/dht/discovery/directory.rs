@@ -13,7 +13,6 @@
 //!   are relays whose records were found.
 //! - The mark of a divided shard proves nothing. Below a false one the children are empty, and
 //!   the shard itself goes on being read.
-//!
 //! - Where all turns out to be empty, the shard above is read again, and so on up to the root: the
 //!   marks may have ended, and the relays gone back.
 //! - Leaves beyond [`LEAVES_AT_ONCE`] are read more seldom, so that a directory full of noise costs

@@ -30,7 +30,7 @@ struct Read<'a> {
     /// Whether an announcement was new.
     found_new: bool,
     seen: BTreeSet<NodeId>,
-    /// The relays that the shard lists without their records.
+    /// The relays that the shard lists without their records, and that are not requested yet.
     listed: Vec<NodeId>,
     /// Keyed hashes of the values read so far. Many nodes send the same value, and each signature
     /// check is expensive.
@@ -77,11 +77,9 @@ impl Shared {
         });
         let panicked = answer.is_err();
         let answer = answer.unwrap_or(Err(DhtError::Closed));
-        if let Some(shard) = shard {
-            read.request_members(shard);
-            if answer.is_ok() {
-                read.report_shard(shard);
-            }
+        read.request_listed();
+        if let (Some(shard), Ok(_)) = (shard, &answer) {
+            read.report_shard(shard);
         }
         let outcome = answer.as_ref().map(|answer| read.outcome(answer));
         span.ended(&outcome, panicked);
@@ -130,9 +128,9 @@ impl<'a> Read<'a> {
         self.found = true;
         if self.seen.insert(member.node) {
             self.listed.push(member.node);
-            if let (Some(shard), Some(now)) = (self.shard, self.now()) {
-                let mut state = self.shared.state.lock();
-                state.request_if_awaited(member.node, shard, now);
+            // A caller waits for the first relay, and not for the end of the list.
+            if self.is_relay_awaited() {
+                self.request_listed();
             }
         }
         self.flow()
@@ -187,10 +185,20 @@ impl<'a> Read<'a> {
         self.shared.now(&*backend)
     }
 
-    fn request_members(&mut self, shard: ShardPath) {
-        if let Some(now) = self.now().filter(|_| !self.listed.is_empty()) {
+    fn is_relay_awaited(&self) -> bool {
+        let backend = self.shared.backend();
+        backend.is_some_and(|backend| backend.is_relay_awaited())
+    }
+
+    /// Requests the relays that the shard listed without their records since the last call.
+    fn request_listed(&mut self) {
+        let mut listed = std::mem::take(&mut self.listed);
+        if listed.is_empty() {
+            return;
+        }
+        if let (Some(shard), Some(now)) = (self.shard, self.now()) {
             let mut state = self.shared.state.lock();
-            state.request_members(&mut self.listed, shard, now);
+            state.request_members(&mut listed, shard, now);
         }
     }
 

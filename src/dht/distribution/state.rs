@@ -254,14 +254,6 @@ impl DhtState {
         }
     }
 
-    /// The first relays that a shard lists are looked up before it was read to its end if a caller
-    /// waits for one.
-    pub(super) fn request_if_awaited(&mut self, node: NodeId, shard: ShardPath, now: Now) {
-        if self.is_awaited {
-            self.request_member(node, shard, now);
-        }
-    }
-
     /// Notes that a shard lists the relays `seen`. If it was read completely, those that it
     /// listed before may have withdrawn, so they are looked up.
     pub(super) fn shard_read(
