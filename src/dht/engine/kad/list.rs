@@ -187,11 +187,36 @@ impl List {
     /// Removes the oldest tombstones of relays other than `except`, of at least so many bytes.
     /// Returns of how many; none, and removes nothing, if there are not enough.
     pub(super) fn make_room(&mut self, bytes: usize, except: &NodeId) -> Option<usize> {
-        let is_other =
-            |(node, record): &(&NodeId, &SignedRecord)| *node != except && record.is_tombstone();
-        let others = self.entries.iter().filter(is_other);
-        let mut oldest: Vec<_> = others
-            .map(|(node, record)| (record.record().issued_at(), *node, entry_len(record)))
+        self.remove_oldest(bytes, |node, record| {
+            node != except && record.is_tombstone()
+        })
+    }
+
+    /// Removes entries until the encoding has at most `max` bytes: tombstones first, then the
+    /// oldest. Together, the lists of several storage nodes may have more than fit, and storage
+    /// nodes reject a longer value.
+    pub(super) fn cut_to(&mut self, max: usize) {
+        let excess = self.encoded_len().saturating_sub(max);
+        if self.remove_oldest(excess, |_, _| true).is_none() {
+            self.entries.clear();
+        }
+    }
+
+    /// Removes entries of at least so many bytes, of those that may be removed: tombstones first,
+    /// then the oldest. Returns of how many; none, and removes nothing, if there are not enough.
+    fn remove_oldest(
+        &mut self,
+        bytes: usize,
+        may_remove: impl Fn(&NodeId, &SignedRecord) -> bool,
+    ) -> Option<usize> {
+        if bytes == 0 {
+            return Some(0);
+        }
+        let entries = self.entries.iter();
+        let removable = entries.filter(|(node, record)| may_remove(node, record));
+        let age = |record: &SignedRecord| (!record.is_tombstone(), record.record().issued_at());
+        let mut oldest: Vec<_> = removable
+            .map(|(node, record)| (age(record), *node, entry_len(record)))
             .collect();
         oldest.sort_unstable();
         let mut oldest = oldest.into_iter();
@@ -205,29 +230,6 @@ impl List {
             self.entries.remove(&node);
         }
         Some(freed)
-    }
-
-    /// Removes entries until the encoding has at most `max` bytes: tombstones first, then the
-    /// oldest. Together, the lists of several storage nodes may have more than fit, and storage
-    /// nodes reject a longer value.
-    pub(super) fn cut_to(&mut self, max: usize) {
-        let mut excess = self.encoded_len().saturating_sub(max);
-        if excess == 0 {
-            return;
-        }
-        let age = |record: &SignedRecord| (!record.is_tombstone(), record.record().issued_at());
-        let entries = self.entries.iter();
-        let mut oldest: Vec<_> = entries
-            .map(|(node, record)| (age(record), *node, entry_len(record)))
-            .collect();
-        oldest.sort_unstable();
-        for (_, node, len) in oldest {
-            if excess == 0 {
-                return;
-            }
-            self.entries.remove(&node);
-            excess = excess.saturating_sub(len);
-        }
     }
 
     /// Replaces the own entry, and returns the one before.
