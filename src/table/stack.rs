@@ -14,7 +14,6 @@
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::num::NonZeroU64;
-use std::ops::Range;
 
 /// Pushed to one by one, taken as a whole.
 #[derive(Debug, Default)]
@@ -114,9 +113,9 @@ impl Chain {
         Self::between(index + 1, index + 1)
     }
 
-    /// Consecutive items, if any, whose links these are.
-    pub(super) fn of_range<'a>(
-        indices: Range<u32>,
+    /// These items, if any, the first at the top.
+    pub(super) fn of_each<'a>(
+        indices: impl DoubleEndedIterator<Item = u32>,
         link_of: impl Fn(u32) -> &'a AtomicU32,
     ) -> Option<Self> {
         let mut batch = Batch::default();
@@ -226,11 +225,11 @@ mod tests {
         let links = links();
         let link_of = |index: u32| &links[index as usize];
         let stack = TaggedStack::default();
-        stack.push(Chain::of_range(4..7, link_of).unwrap(), link_of);
+        stack.push(Chain::of_each(4..7, link_of).unwrap(), link_of);
         stack.push(Chain::of(0), link_of);
-        stack.push(Chain::of_range(1..3, link_of).unwrap(), link_of);
+        stack.push(Chain::of_each(1..3, link_of).unwrap(), link_of);
         assert_eq!(all_of(&stack, &links), [1, 2, 0, 4, 5, 6]);
-        assert!(Chain::of_range(4..4, link_of).is_none());
+        assert!(Chain::of_each(4..4, link_of).is_none());
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub(in crate::table) struct Extra {
     window: RttWindow,
     identity_tail: AtomicWords<4>,
     inbox_link: AtomicU32,
-    /// The number of the arrival; once the record is retired, its announcement.
+    /// The number of its slot in a run; once the record is retired, its announcement.
     arrival: AtomicU32,
 }
 
@@ -215,7 +215,7 @@ impl Extra {
         &self.inbox_link
     }
 
-    /// The number under which this generation arrived.
+    /// The number of the slot in which this generation arrived.
     pub(in crate::table) fn arrival(&self) -> u32 {
         // Relaxed: published with the lifecycle word.
         self.arrival.load(Ordering::Relaxed)

@@ -198,7 +198,7 @@ impl Snapshot {
         }
         for run in &self.runs {
             if let Some(slot) = run.slot_of(extra.arrival(), handle) {
-                run.vacate(shard, slot, handle, extra);
+                run.vacate(shard, slot, handle);
             }
         }
     }

@@ -12,8 +12,8 @@
 //! that is vacated after the seal has passed it is not used again: of the two read-modify-writes
 //! of the slot, that of the seal came first, so the thread that vacates it sees the seal.
 //!
-//! Arrivals are numbered through all runs. A record keeps the number of its arrival, by
-//! which its slot is found until the run is merged.
+//! Slots are numbered through all runs. A record keeps the number of its slot, by which that is
+//! found until the run is merged.
 
 use crate::footprint::Footprint;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Padded, ZeroedSlice};
@@ -39,12 +39,13 @@ const PAGE: usize = 4096;
 /// See the module's description.
 pub(crate) struct Run {
     claimed: Padded<AtomicU64>,
-    /// The claims that each shard may fill.
+    /// The slots that each shard may fill.
     vacant: Box<[Padded<TaggedStack>]>,
-    /// Of each claim, while it is vacant.
+    /// Of each slot, while it is vacant.
     links: ZeroedSlice<AtomicU32>,
+    /// How many slots may be claimed.
     capacity: u32,
-    /// The number of the first arrival.
+    /// The number of the first slot.
     first: u32,
     /// Nodes of leaves, as a power of two.
     nodes_log2: u32,
@@ -66,7 +67,7 @@ impl Run {
         Self {
             claimed: Padded(AtomicU64::default()),
             vacant: (0..shards).map(|_| Padded::default()).collect(),
-            links: ZeroedSlice::new_or_abort(capacity as usize),
+            links: ZeroedSlice::new_or_abort(nodes as usize * FANOUT),
             capacity,
             first,
             nodes_log2: nodes.ilog2(),
@@ -96,19 +97,19 @@ impl Run {
 
     /// The number after the last one of this run.
     pub(crate) fn next_number(&self) -> u32 {
-        self.first.wrapping_add(self.capacity)
+        self.first.wrapping_add(self.leaves.len() as u32)
     }
 
     /// Adds an arrival to the vacant slots of a shard, or to those that were never used; false if
     /// it must go to another run.
     pub(in crate::table) fn push(&self, shard: ShardId, arrival: Handle, extra: &Extra) -> bool {
         let vacant = &self.vacant[shard.at()];
-        let claim = vacant.pop(|claim| self.link(claim));
-        let Some(claim) = claim.or_else(|| self.claim(vacant)) else {
+        let slot = vacant.pop(|slot| self.link(slot));
+        let Some(slot) = slot.or_else(|| self.claim(vacant)) else {
             return false;
         };
-        extra.set_arrival(self.first.wrapping_add(claim));
-        self.leaves.put(self.slot(claim), arrival)
+        extra.set_arrival(self.first.wrapping_add(slot));
+        self.leaves.put(slot as usize, arrival)
     }
 
     /// Claims some slots that were never used: the first for the caller, the others for its
@@ -126,11 +127,12 @@ impl Run {
         }
         let first = first as u32;
         let end = first.saturating_add(at_once).min(self.capacity);
-        if let Some(others) = Chain::of_range(first + 1..end, |claim| self.link(claim)) {
-            vacant.push(others, |claim| self.link(claim));
+        let others = (first + 1..end).map(|claim| self.slot(claim));
+        if let Some(others) = Chain::of_each(others, |slot| self.link(slot)) {
+            vacant.push(others, |slot| self.link(slot));
         }
         self.prefetch(first + 1);
-        Some(first)
+        Some(self.slot(first))
     }
 
     /// All shards together leave few slots unused.
@@ -141,25 +143,24 @@ impl Run {
 
     /// Takes a relay that has departed out of its slot, which the next arrival of its shard then
     /// uses.
-    pub(super) fn vacate(&self, shard: ShardId, slot: usize, relay: Handle, extra: &Extra) {
+    pub(super) fn vacate(&self, shard: ShardId, slot: usize, relay: Handle) {
         if !self.leaves.vacate(slot, relay) {
             return;
         }
         // Relaxed: if the slot was to be closed before it was vacated, this thread knows.
         if self.claimed.load(Ordering::Relaxed) & SEALED == 0 {
-            let claim = extra.arrival().wrapping_sub(self.first);
-            self.vacant[shard.at()].push(Chain::of(claim), |claim| self.link(claim));
+            self.vacant[shard.at()].push(Chain::of(slot as u32), |slot| self.link(slot));
         }
     }
 
-    fn link(&self, claim: u32) -> &AtomicU32 {
-        &self.links[claim as usize]
+    fn link(&self, slot: u32) -> &AtomicU32 {
+        &self.links[slot as usize]
     }
 
     /// Prefetches the slot of the next arrival, which is mostly far from that of this one.
     fn prefetch(&self, claim: u32) {
         if claim < self.capacity {
-            self.leaves.prefetch(self.slot(claim));
+            self.leaves.prefetch(self.slot(claim) as usize);
         }
     }
 
@@ -173,7 +174,7 @@ impl Run {
         // slot is closed below, or after it and sees it. AcqRel orders nothing more.
         let claimed = self.claimed.fetch_or(SEALED, Ordering::AcqRel);
         for claim in 0..self.bounded(claimed) {
-            self.leaves.close(self.slot(claim));
+            self.leaves.close(self.slot(claim) as usize);
         }
     }
 
@@ -187,26 +188,26 @@ impl Run {
 
     /// All arrivals so far.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Handle> {
-        (0..self.len() as u32).filter_map(|claim| self.leaves.at(self.slot(claim)))
+        (0..self.len() as u32).filter_map(|claim| self.leaves.at(self.slot(claim) as usize))
     }
 
-    /// The slot of the arrival with a number, if it is in this run.
+    /// The slot with a number, if it is in this run and has this relay.
+    #[inline]
     pub(crate) fn slot_of(&self, number: u32, handle: Handle) -> Option<usize> {
-        let claim = number.wrapping_sub(self.first);
-        let slot = (claim < self.capacity).then(|| self.slot(claim))?;
-        // Numbers wrap around, so the handle is compared, too.
+        // Numbers wrap around, and a slot is used again, so the handle is compared, too.
+        let slot = number.wrapping_sub(self.first) as usize;
         (self.leaves.at(slot) == Some(handle)).then_some(slot)
     }
 
     /// The slot of a claim. Consecutive claims are spread evenly over the nodes and within
     /// each, so that arrivals are equally likely to be chosen.
-    fn slot(&self, claim: u32) -> usize {
+    fn slot(&self, claim: u32) -> u32 {
         let (node, child) = (
             claim & ((1 << self.nodes_log2) - 1),
             claim >> self.nodes_log2,
         );
         let node = reversed(node, self.nodes_log2);
-        node * FANOUT + reversed(child, FANOUT.ilog2())
+        node * FANOUT as u32 + reversed(child, FANOUT.ilog2())
     }
 
     #[inline]
@@ -216,10 +217,10 @@ impl Run {
 }
 
 /// The lowest bits of a number in reverse order.
-fn reversed(number: u32, bits: u32) -> usize {
+fn reversed(number: u32, bits: u32) -> u32 {
     match bits {
         0 => 0,
-        _ => (number.reverse_bits() >> (u32::BITS - bits)) as usize,
+        _ => number.reverse_bits() >> (u32::BITS - bits),
     }
 }
 
@@ -241,15 +242,15 @@ mod tests {
             let run = Run::new(capacity, 7, 1, PRECISION, std::iter::empty());
             let slots: BTreeSet<_> = (0..capacity).map(|claim| run.slot(claim)).collect();
             assert_eq!(slots.len(), capacity as usize);
-            assert!(slots.iter().all(|&slot| slot < run.leaves.len()));
+            assert!(slots.iter().all(|&slot| (slot as usize) < run.leaves.len()));
         }
         let run = Run::new(256, 0, 1, PRECISION, std::iter::empty());
-        let nodes: BTreeSet<_> = (0..4).map(|claim| run.slot(claim) / FANOUT).collect();
+        let nodes: BTreeSet<_> = (0..4).map(|claim| run.slot(claim) / FANOUT as u32).collect();
         assert_eq!(nodes.len(), 4);
     }
 
     #[test]
-    fn an_arrival_is_found_by_its_number() {
+    fn an_arrival_is_found_by_the_number_of_its_slot() {
         let run = Run::new(2, u32::MAX, 1, PRECISION, std::iter::empty());
         let handles = [1, 2].map(|index| Handle {
             index,
@@ -270,7 +271,7 @@ mod tests {
             "it is full"
         );
         assert_eq!(run.iter().count(), 2);
-        assert_eq!(run.next_number(), 1);
+        assert_eq!(run.next_number(), u32::MAX.wrapping_add(FANOUT as u32));
     }
 
     /// Also one in a slot that was used before.
@@ -289,7 +290,7 @@ mod tests {
             fillings = run.fillings();
             let slot = run.slot_of(extra.arrival(), arrival).unwrap();
             if index % 3 != 0 {
-                run.vacate(shard, slot, arrival, &extra);
+                run.vacate(shard, slot, arrival);
                 assert_eq!(run.slot_of(extra.arrival(), arrival), None);
             }
         }

@@ -68,8 +68,7 @@ impl Arrivals {
         subject.record.set_flags(Load::CLOSED);
         subject.record.end_generation();
         if let Some(slot) = self.slot_of(index) {
-            let (relay, extra) = (subject.handle, subject.extra);
-            self.run.vacate(ShardId::FIRST, slot, relay, extra);
+            self.run.vacate(ShardId::FIRST, slot, subject.handle);
         }
     }
 
