@@ -49,7 +49,7 @@ use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, Ordering};
 use crate::table::record::Load;
 use crate::table::snapshot::leaf_state::LeafState;
-use crate::table::snapshot::tree::{FANOUT, Join, Tree, Words};
+use crate::table::snapshot::tree::{FANOUT, Join, Tree};
 
 /// The join of words that hold two numbers: the maximum of each.
 pub(crate) enum TwoGreatest {}
@@ -62,11 +62,8 @@ const _: () = assert!(MAX_CAPACITY as u64 <= NUMBER);
 impl Join for TwoGreatest {
     const FIELDS: u64 = (1 << (2 * NUMBER_BITS)) - 1;
 
-    fn join(words: Words) -> u64 {
-        let most = |shift: u32| {
-            let numbers = words.into_iter().map(|word| word >> shift & NUMBER);
-            numbers.max().unwrap_or(0)
-        };
+    fn join_two(one: u64, other: u64) -> u64 {
+        let most = |shift: u32| (one >> shift & NUMBER).max(other >> shift & NUMBER);
         most(NUMBER_BITS) << NUMBER_BITS | most(0)
     }
 }

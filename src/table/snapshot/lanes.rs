@@ -40,6 +40,15 @@ pub(super) fn join<const N: usize>(words: [u64; N]) -> u64 {
     portable::join(words)
 }
 
+/// The same for two words.
+#[inline(always)]
+pub(super) fn join_two(one: u64, other: u64) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    return sse::join_two(one, other);
+    #[cfg(not(target_arch = "x86_64"))]
+    portable::join([one, other])
+}
+
 /// The words with the highest score rank.
 #[inline(always)]
 pub(crate) fn best_children<const N: usize>(words: [u64; N]) -> BestChildren {
@@ -122,6 +131,16 @@ mod sse {
             any = _mm_or_si128(any, _mm_unpackhi_epi64(any, any));
             _mm_cvtsi128_si64(most) as u64 & LANES | _mm_cvtsi128_si64(any) as u64 & FLAG
         }
+    }
+
+    #[inline(always)]
+    pub(super) fn join_two(one: u64, other: u64) -> u64 {
+        // SAFETY: SSE2 is part of x86_64, and nothing here touches memory.
+        let most = unsafe {
+            let [one, other] = [one, other].map(|word| _mm_cvtsi64_si128(word as i64));
+            _mm_cvtsi128_si64(_mm_max_epi16(one, other)) as u64
+        };
+        most & LANES | (one | other) & FLAG
     }
 
     /// The score ranks of eight words.
@@ -244,6 +263,7 @@ mod tests {
             let flag = words.iter().any(|word| word & FLAG != 0);
             prop_assert_eq!(joined >> 48, u64::from(flag));
             prop_assert_eq!(portable::join(words), joined);
+            prop_assert_eq!(words.into_iter().fold(0, join_two), joined);
 
             let best = best_children(words);
             prop_assert_eq!(u64::from(best.score_rank), lane(joined, 2));

@@ -45,6 +45,11 @@ impl Join for Summary {
     const FIELDS: u64 = lanes::LANES | lanes::FLAG;
 
     #[inline]
+    fn join_two(one: u64, other: u64) -> u64 {
+        lanes::join_two(one, other)
+    }
+
+    #[inline]
     fn join(words: Words) -> u64 {
         lanes::join(words)
     }

@@ -6,7 +6,7 @@
 //! resort finds the one that has backed off longest.
 
 use crate::footprint::Footprint;
-use crate::table::snapshot::tree::{FANOUT, Join, Tree, Words, span};
+use crate::table::snapshot::tree::{FANOUT, Join, Tree, span};
 use crate::time::Tick;
 
 /// The join of words that hold one number: the maximum.
@@ -17,9 +17,8 @@ const NUMBER_BITS: u32 = 40;
 impl Join for Greatest {
     const FIELDS: u64 = (1 << NUMBER_BITS) - 1;
 
-    fn join(words: Words) -> u64 {
-        let fields = words.into_iter().map(|word| word & Self::FIELDS);
-        fields.max().unwrap_or(0)
+    fn join_two(one: u64, other: u64) -> u64 {
+        (one & Self::FIELDS).max(other & Self::FIELDS)
     }
 }
 

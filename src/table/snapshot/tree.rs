@@ -20,11 +20,18 @@
 //! change whose recomputation has ended. Without versions a thread that was delayed between
 //! steps 2 and 3 could overwrite new fields by old ones.
 //!
-//! Above a word that has not changed, the fields mostly stay as they are. There step 1 raises the
-//! version, by one addition, and step 3 is left out if the fields are the same. What other threads
-//! computed from before the addition fails as well, and those that read the word later see the
-//! change. So threads that climb to the root mostly write it by an addition, which never has to
-//! begin again.
+//! A thread that *raised* a word, so that no field is less than before, does not read the other
+//! words of its node: in step 2 it joins the word above with the raised one. That says too much if
+//! another thread has lowered the raised word meanwhile, and recomputed the word above before this
+//! thread read it. So the thread reads the raised word once more after step 3. If its fields have
+//! changed, it recomputes the word above from the whole node, and goes on upwards as if it had
+//! lowered that. If the raised word is lowered later, the thread that does so recomputes the word
+//! above after this thread wrote it.
+//!
+//! Above a word that says enough already, step 1 raises the version, by one addition, and the
+//! others are left out. What other threads computed from before the addition fails as well, and
+//! those that read the word later see the change. So threads that climb to the root mostly write
+//! it by an addition, which never has to begin again.
 //!
 //! The tree is an f-array (P. Jayanti, "f-arrays: implementation and applications", PODC
 //! 2002), with versions in place of load-linked and store-conditional. A version has 15 bits
@@ -55,8 +62,13 @@ pub(crate) trait Join {
     /// The bits of a word below its version.
     const FIELDS: u64;
 
-    /// The fields of the word above a node with these words. Zero is the neutral element.
-    fn join(words: Words) -> u64;
+    /// The maximum of each field of two words. Zero is the neutral element.
+    fn join_two(one: u64, other: u64) -> u64;
+
+    /// The fields of the word above a node with these words.
+    fn join(words: Words) -> u64 {
+        words.into_iter().fold(0, Self::join_two)
+    }
 }
 
 /// See the module's description.
@@ -149,15 +161,19 @@ impl<J: Join> Tree<J> {
     /// The fields of a leaf.
     #[inline]
     pub(crate) fn leaf(&self, leaf: usize) -> u64 {
-        // Acquire: this thread sees what the fields were computed from.
-        self.word(0, leaf).load(Ordering::Acquire) & J::FIELDS
+        self.fields(0, leaf)
     }
 
     /// The fields of the root, if that is a single word.
     #[inline(always)]
     pub(crate) fn root_fields(&self) -> u64 {
-        // Acquire: as for a leaf.
-        self.word(self.top(), 0).load(Ordering::Acquire) & J::FIELDS
+        self.fields(self.top(), 0)
+    }
+
+    #[inline(always)]
+    fn fields(&self, level: usize, at: usize) -> u64 {
+        // Acquire: this thread sees what the fields were computed from.
+        self.word(level, at).load(Ordering::Acquire) & J::FIELDS
     }
 
     /// The words of a node.
@@ -180,11 +196,11 @@ impl<J: Join> Tree<J> {
         to_root: bool,
         fields: impl Fn() -> Option<u64>,
     ) -> (u64, u64) {
-        let (before, after) = self.recompute(0, leaf, fields);
-        if before != after || to_root {
-            self.propagate(leaf, to_root);
+        let change = self.recompute(0, leaf, fields);
+        if to_root || change.0 != change.1 {
+            self.propagate(leaf, to_root, change);
         }
-        (before, after)
+        change
     }
 
     /// [`update`](Self::update) for a tree whose nodes are [joined](Self::join_all) later.
@@ -201,16 +217,20 @@ impl<J: Join> Tree<J> {
         }
     }
 
-    fn propagate(&self, leaf: usize, to_root: bool) {
-        let (mut at, mut has_changed) = (leaf, true);
+    /// Recomputes the words above a leaf whose fields were changed from the first to the second.
+    fn propagate(&self, leaf: usize, to_root: bool, mut change: (u64, u64)) {
+        let mut at = leaf;
         for level in 1..self.levels.len() {
-            at /= FANOUT;
-            let (before, after) = match has_changed {
-                true => self.recompute(level, at, || Some(self.joined(level, at))),
-                false => self.join_again(level, at),
+            let (before, after) = change;
+            change = match J::join_two(before, after) == after {
+                true => self.raise(level, at, after, before == after),
+                false => {
+                    let above = at / FANOUT;
+                    self.recompute(level, above, || Some(self.joined(level, above)))
+                }
             };
-            has_changed = before != after;
-            if !has_changed && !to_root {
+            at /= FANOUT;
+            if !to_root && change.0 == change.1 {
                 return;
             }
         }
@@ -222,42 +242,58 @@ impl<J: Join> Tree<J> {
         J::join(self.words(level - 1, at))
     }
 
-    /// Recomputes a word above one that has not changed; see the module's description. Returns the
-    /// fields that this thread replaced, and those after; the same if it replaced none.
-    fn join_again(&self, level: usize, at: usize) -> (u64, u64) {
+    /// Raises the word above the one at `below`, which this thread raised to `fields`, or which had
+    /// them before if it `is_unchanged`; see the module's description. Returns the fields before and
+    /// after.
+    fn raise(&self, level: usize, below: usize, fields: u64, is_unchanged: bool) -> (u64, u64) {
+        let at = below / FANOUT;
         let word = self.word(level, at);
-        // AcqRel: the computation below sees what others had changed before they wrote the word
-        // that is read here, and theirs see what this thread had changed.
-        let last = word.fetch_add(Self::VERSION, Ordering::AcqRel);
-        let mut seen = last.wrapping_add(Self::VERSION);
-        loop {
-            let (before, after) = (seen & J::FIELDS, self.joined(level, at));
-            if before == after {
-                return (before, after);
-            }
-            let next = (seen & !J::FIELDS).wrapping_add(Self::VERSION) | after;
-            // AcqRel, and Acquire on failure: as above.
-            match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return (before, after),
-                Err(current) => seen = current,
-            }
+        let raised = |seen| J::join_two(seen, fields);
+        let seen = match is_unchanged {
+            // AcqRel: what is read below is as of the word that is read here, and computations of
+            // others that read the word later see what this thread had changed.
+            true => word
+                .fetch_add(Self::VERSION, Ordering::AcqRel)
+                .wrapping_add(Self::VERSION),
+            // Acquire: what is read below is as of the word that is read here.
+            false => word.load(Ordering::Acquire),
+        };
+        if is_unchanged && raised(seen) == seen & J::FIELDS {
+            return (seen & J::FIELDS, seen & J::FIELDS);
+        }
+        let (before, after) = Self::replace(word, seen, |seen| Some(raised(seen)));
+        if before == after || self.fields(level - 1, below) == fields {
+            return (before, after);
+        }
+        match self.recompute(level, at, || Some(self.joined(level, at))) {
+            (_, corrected) if corrected == after => (before, after),
+            // Another thread may have computed the word above from what was too much.
+            (_, corrected) => (after, corrected),
         }
     }
 
     /// See the module's description. Returns the fields before and after.
     fn recompute(&self, level: usize, at: usize, fields: impl Fn() -> Option<u64>) -> (u64, u64) {
         let word = self.word(level, at);
-        // Acquire: the computation below sees what others had changed before they wrote
-        // the word that is read here.
-        let mut seen = word.load(Ordering::Acquire);
+        // Acquire: the computation sees what others had changed before they wrote the word that is
+        // read here.
+        let seen = word.load(Ordering::Acquire);
+        Self::replace(word, seen, |_| fields())
+    }
+
+    /// Replaces the word that was `seen` by the fields that follow from it, if there are any, with
+    /// the next version; again and again while other threads replace it. Returns the fields before
+    /// and after.
+    #[inline(always)]
+    fn replace(word: &AtomicU64, mut seen: u64, fields: impl Fn(u64) -> Option<u64>) -> (u64, u64) {
         loop {
             let before = seen & J::FIELDS;
-            let Some(after) = fields() else {
+            let Some(after) = fields(seen) else {
                 return (before, before);
             };
             let next = (seen & !J::FIELDS).wrapping_add(Self::VERSION) | after;
             // AcqRel: computations of others that read this word see what this thread had
-            // changed before.
+            // changed before. Acquire on failure: as for the first reading.
             match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return (before, after),
                 Err(current) => seen = current,

@@ -1,7 +1,7 @@
 //! Models of the tree: updates of leaves beside each other.
 
 use crate::sync::{Arc, AtomicU64, Ordering, check, yield_point};
-use crate::table::snapshot::tree::{Join, Tree, Words};
+use crate::table::snapshot::tree::{Join, Tree};
 use loom::thread;
 
 /// The join of small numbers: the maximum.
@@ -10,9 +10,8 @@ enum Greatest {}
 impl Join for Greatest {
     const FIELDS: u64 = 0xff;
 
-    fn join(words: Words) -> u64 {
-        let fields = words.into_iter().map(|word| word & Self::FIELDS);
-        fields.max().unwrap_or(0)
+    fn join_two(one: u64, other: u64) -> u64 {
+        (one & Self::FIELDS).max(other & Self::FIELDS)
     }
 }
 
@@ -133,6 +132,28 @@ fn a_leaf_is_in_the_root_beside_a_sibling_that_rises_and_falls() {
 #[test]
 fn a_leaf_is_in_the_root_beside_another_branch_that_rises_and_falls() {
     stays_in_the_root_beside(&[(2, 5), (2, 0)]);
+}
+
+/// A second thread has set the leaf, and not climbed. A third lowers the word of which the leaf is
+/// a part, perhaps by what it read before.
+#[test]
+fn a_leaf_that_another_thread_has_set_is_in_the_root_beside_a_sibling_that_falls() {
+    check(2, || {
+        let numbers = Numbers::new();
+        numbers.change((1, 5), true);
+        let [one, other] = [(); 2].map(|()| Arc::clone(&numbers));
+        let falling = thread::spawn(move || other.change((1, 0), false));
+        let setting = thread::spawn(move || {
+            one.numbers[0].store(3, Ordering::Relaxed);
+            one.tree.set(0, || Some(one.number(0)));
+        });
+        numbers.change((0, 3), true);
+        yield_point();
+        assert!(numbers.tree.root_fields() >= 3, "not in the root");
+        setting.join().unwrap();
+        falling.join().unwrap();
+        numbers.assert_consistent();
+    });
 }
 
 /// A third thread that saw the update end finds the leaf in the root.
