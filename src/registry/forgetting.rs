@@ -2,7 +2,7 @@
 
 use crate::footprint::Footprint;
 use crate::registry::relays::Relays;
-use crate::table::record::{Announcement, Handle, Origin};
+use crate::table::record::{Announcement, Handle, Load, Origin};
 use crate::table::{Closing, ObservedRecord, RecordRef};
 use crate::time::Tick;
 use std::collections::VecDeque;
@@ -103,7 +103,8 @@ pub(super) fn forget_unless_needed(
 /// Forgets a record that has just departed, unless it has leases or operator settings.
 pub(super) fn forget_or_keep(relays: &Relays, closing: Closing<'_>, tick: Tick) {
     let record = closing.record();
-    if reasons_to_keep(&record, tick).are_any {
+    // It was departing before its load was closed, which is a touch of it.
+    if Reasons::of(&record, record.load(), tick).are_any {
         closing.keep();
         // A reason may have ended before the record was kept.
         forget_unless_needed(relays, record, tick, true);
@@ -118,12 +119,17 @@ pub(super) fn forget_or_keep(relays: &Relays, closing: Closing<'_>, tick: Tick) 
 /// its touch comes first, the reason is seen here. Otherwise that thread sees that the record
 /// is closing, and repeats its update.
 fn reasons_to_keep(record: &RecordRef<'_>, tick: Tick) -> Reasons {
-    let load = record.touch_load();
-    let circuit = record.circuit();
-    let until = circuit.is_banned(tick).then(|| circuit.until());
-    let is_said = load.is_draining() || record.policy_word().has_operator_setting();
-    Reasons {
-        are_any: load.leases() > 0 || is_said || until.is_some(),
-        until,
+    Reasons::of(record, record.touch_load(), tick)
+}
+
+impl Reasons {
+    fn of(record: &RecordRef<'_>, load: Load, tick: Tick) -> Self {
+        let circuit = record.circuit();
+        let until = circuit.is_banned(tick).then(|| circuit.until());
+        let is_said = load.is_draining() || record.policy_word().has_operator_setting();
+        Self {
+            are_any: load.leases() > 0 || is_said || until.is_some(),
+            until,
+        }
     }
 }

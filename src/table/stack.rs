@@ -1,16 +1,16 @@
 //! Stacks of indices, threaded through the items' links.
 //!
 //! [`Stack`] is pushed to one by one and taken as a whole, as a [`Chain`];
-//! [`TaggedStack`] takes a whole chain at once and is popped one by one. So a
-//! chain goes from the one to the other in a constant number of steps, however
+//! [`TaggedStack`] takes a whole chain at once and is popped one by one, or a few at a time. So
+//! a chain goes from the one to the other in a constant number of steps, however
 //! long it is.
 //!
 //! # Invariants
 //!
 //! - An item is in one stack or chain at most, and its link is that one's.
 //! - The word of a `Stack` names the top item and the bottom one, or none.
-//! - The word of a `TaggedStack` carries a tag that changes at every pop. The tag prevents
-//!   ABA: a pop with a stale `next` fails, unless exactly 2^32 pops happened in between.
+//! - The word of a `TaggedStack` carries a tag that counts the items that were popped. The tag
+//!   prevents ABA: a pop with a stale `next` fails, unless exactly 2^32 items were popped in between.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 use std::num::NonZeroU64;
@@ -31,7 +31,7 @@ pub(in crate::table) struct Chain {
     ends: NonZeroU64,
 }
 
-/// Pushed to by whole chains, popped one by one.
+/// Pushed to by whole chains, popped one by one or a few at a time.
 #[derive(Debug, Default)]
 pub(in crate::table) struct TaggedStack {
     /// Tag in the high half; index plus one of the top item, or zero, in the
@@ -123,6 +123,20 @@ impl Chain {
         batch.into_chain()
     }
 
+    /// The items, from the top. Each link is read before its item is returned.
+    pub(super) fn into_items<'a>(
+        self,
+        link_of: impl Fn(u32) -> &'a AtomicU32,
+    ) -> impl Iterator<Item = u32> {
+        let bottom = self.bottom();
+        let below = move |&index: &u32| {
+            // Relaxed: the holder of the chain synchronised with what linked it.
+            let below = || link_of(index).load(Ordering::Relaxed) - 1;
+            (index != bottom).then(below)
+        };
+        std::iter::successors(Some(self.top_name() - 1), below)
+    }
+
     fn top_name(&self) -> u32 {
         self.ends.get() as u32
     }
@@ -157,20 +171,37 @@ impl TaggedStack {
     /// Takes the top item, if there is any.
     #[inline]
     pub(super) fn pop<'a>(&self, link_of: impl Fn(u32) -> &'a AtomicU32) -> Option<u32> {
-        // Acquire: the link was written before its item was pushed.
+        self.pop_chain(1, link_of).map(|(chain, _)| chain.bottom())
+    }
+
+    /// Takes so many items from the top, at least one, or all if there are fewer; and how many
+    /// there are.
+    #[inline]
+    pub(super) fn pop_chain<'a>(
+        &self,
+        most: u32,
+        link_of: impl Fn(u32) -> &'a AtomicU32,
+    ) -> Option<(Chain, u32)> {
+        // Acquire: the links were written before their items were pushed.
         let mut top = self.top.load(Ordering::Acquire);
         loop {
-            let index = (top as u32).checked_sub(1)?;
-            // Relaxed: a stale link makes the compare-and-swap fail by its tag.
-            let below = link_of(index).load(Ordering::Relaxed);
-            let next = (top >> 32).wrapping_add(1) << 32 | u64::from(below);
-            // Acquire: sees what the former owner did to the item. No release is needed: a
+            let (mut bottom, mut count) = ((top as u32).checked_sub(1)?, 1);
+            // Relaxed: a stale link makes the compare-and-swap fail by its tag. It names an item,
+            // since each link does.
+            let mut below = link_of(bottom).load(Ordering::Relaxed);
+            while count < most && below != 0 {
+                bottom = below - 1;
+                below = link_of(bottom).load(Ordering::Relaxed);
+                count += 1;
+            }
+            let next = (top >> 32).wrapping_add(count.into()) << 32 | u64::from(below);
+            // Acquire: sees what the former owners did to the items. No release is needed: a
             // read-modify-write continues the release sequence of the pushes before it.
             match self
                 .top
                 .compare_exchange_weak(top, next, Ordering::Acquire, Ordering::Acquire)
             {
-                Ok(_) => return Some(index),
+                Ok(_) => return Some((Chain::between(top as u32, bottom + 1), count)),
                 Err(current) => top = current,
             }
         }
@@ -247,6 +278,27 @@ mod tests {
     }
 
     #[test]
+    fn a_few_are_popped_at_once_from_the_top() {
+        let links = links();
+        let link_of = |index: u32| &links[index as usize];
+        let stack = TaggedStack::default();
+        stack.push(
+            Chain::of_each([6, 1, 4, 0].into_iter(), link_of).unwrap(),
+            link_of,
+        );
+        let mut pop = |most| {
+            let (chain, count) = stack.pop_chain(most, link_of)?;
+            let items: Vec<_> = chain.into_items(link_of).collect();
+            assert_eq!(items.len(), count as usize);
+            Some(items)
+        };
+        assert_eq!(pop(3), Some(vec![6, 1, 4]));
+        assert_eq!(pop(3), Some(vec![0]));
+        assert_eq!(pop(3), None);
+        assert_eq!(stack.pops(), 4);
+    }
+
+    #[test]
     fn pops_are_counted_and_pushes_are_not() {
         let links = links();
         let link_of = |index: u32| &links[index as usize];
@@ -258,5 +310,55 @@ mod tests {
         }
         assert_eq!(stack.pop(link_of), None);
         assert_eq!(stack.pops(), 3);
+    }
+}
+
+#[cfg(all(test, relay_loom))]
+mod models {
+    use super::*;
+    use crate::sync::{Arc, check, yield_point};
+    use loom::thread;
+
+    #[derive(Default)]
+    struct Items {
+        links: [AtomicU32; 3],
+        stack: TaggedStack,
+    }
+
+    impl Items {
+        fn push(&self, items: impl DoubleEndedIterator<Item = u32>) {
+            let link_of = |index: u32| &self.links[index as usize];
+            let chain = Chain::of_each(items, link_of).unwrap();
+            self.stack.push(chain, link_of);
+        }
+
+        fn pop(&self, most: u32) -> Vec<u32> {
+            let link_of = |index: u32| &self.links[index as usize];
+            let popped = self.stack.pop_chain(most, link_of);
+            popped.map_or_else(Vec::new, |(chain, _)| chain.into_items(link_of).collect())
+        }
+    }
+
+    /// One thread takes the upper two while the other takes them, too, and puts them back the other
+    /// way round: then the top is the same item above another one, or another item.
+    #[test]
+    fn items_that_are_taken_together_are_taken_once() {
+        check(3, || {
+            let items = Arc::new(Items::default());
+            items.push(0..3);
+            let other = Arc::clone(&items);
+            let taking = thread::spawn(move || {
+                let taken = other.pop(2);
+                yield_point();
+                taken
+                    .iter()
+                    .for_each(|&item| other.push(std::iter::once(item)));
+            });
+            let mut all = items.pop(2);
+            taking.join().unwrap();
+            all.extend(items.pop(3));
+            all.sort_unstable();
+            assert_eq!(all, [0, 1, 2]);
+        });
     }
 }

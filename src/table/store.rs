@@ -19,7 +19,7 @@ use crate::events::EventLog;
 use crate::footprint::Footprint;
 use crate::limits::MAX_CAPACITY;
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicU32, Ordering, UnsafeCell, Zeroable};
+use crate::sync::{Arc, Ordering, UnsafeCell, Zeroable};
 use crate::table::bounds::{announcements, records, usual_records};
 use crate::table::record::{
     Announcement, Extra, Handle, Lifecycle, Load, Parts, Policies, Policy, Record, Subject,
@@ -29,7 +29,7 @@ use crate::table::shards::admission_word::INDICES;
 use crate::table::shards::{FreeItems, Shard, ShardId, ShardLayout, Shards};
 use crate::table::slab::{Slab, Source};
 use crate::table::snapshot::{Publication, SelectionSettings};
-use crate::table::stack::{Batch, Chain, TaggedStack};
+use crate::table::stack::{Batch, Chain};
 use crate::time::Watch;
 use std::mem::MaybeUninit;
 
@@ -356,9 +356,11 @@ impl Store {
     #[cold]
     pub(super) fn free_records(&self, shard: &Shard, _pinned: &Guard) -> bool {
         let link_of = |index| self.records.link(index);
+        let Some((freed, count)) = shard.reclaimable_records.pop_chain(BATCH, link_of) else {
+            return false;
+        };
         let (mut records, mut announcements) = (Batch::default(), Batch::default());
-        let mut freed = 0;
-        while let Some(index) = pop_up_to(BATCH, &mut freed, &shard.reclaimable_records, link_of) {
+        for index in freed.into_items(link_of) {
             if let Some(announcement) = self.extra(index).kept_announcement() {
                 self.drop_announcement(announcement);
                 announcements.add(announcement, |index| self.announcements.link(index));
@@ -373,30 +375,36 @@ impl Store {
         if let Some(all) = records.into_chain() {
             self.records.release(&shard.records, all);
         }
-        shard.awaiting.fetch_sub(freed, Ordering::Relaxed);
-        freed > 0
+        shard.awaiting.fetch_sub(count, Ordering::Relaxed);
+        true
     }
 
     /// Frees a batch of the reclaimable announcements of a shard; whether there were any.
     #[cold]
     pub(super) fn free_announcements(&self, shard: &Shard, _pinned: &Guard) -> bool {
         let link_of = |index| self.announcements.link(index);
-        let (mut batch, mut freed) = (Batch::default(), 0);
-        let from = &shard.reclaimable_announcements;
-        while let Some(index) = pop_up_to(BATCH, &mut freed, from, link_of) {
+        let Some((freed, count)) = shard.reclaimable_announcements.pop_chain(BATCH, link_of) else {
+            return false;
+        };
+        let mut batch = Batch::default();
+        for index in freed.into_items(link_of) {
             self.drop_announcement(index);
             batch.add(index, link_of);
         }
         if let Some(all) = batch.into_chain() {
             self.announcements.release(&shard.announcements, all);
         }
-        shard.superseded.fetch_sub(freed, Ordering::Relaxed);
-        freed > 0
+        shard.superseded.fetch_sub(count, Ordering::Relaxed);
+        true
     }
 
     /// Marks a record that only leases can reach any more; whether none does. For the thread that
     /// took it from those reclaimable.
     pub(super) fn is_unreachable_to_all(&self, index: u32) -> bool {
+        // It is closed, so no lease is added to none.
+        if self.record(index).load().leases() == 0 {
+            return true;
+        }
         let before = self.record(index).set_flags(Load::UNREACHABLE);
         debug_assert!(before.is_closed());
         let has_leases = before.leases() > 0;
@@ -463,18 +471,6 @@ impl Store {
 #[cfg_attr(relay_loom, allow(clippy::modulo_one))] // Models begin one each time.
 fn is_time_for_a_round(retired: u32) -> bool {
     retired % PER_ROUND == 0
-}
-
-/// Takes the top of a stack, unless so many were `taken` before.
-fn pop_up_to<'a>(
-    most: u32,
-    taken: &mut u32,
-    stack: &TaggedStack,
-    link_of: impl Fn(u32) -> &'a AtomicU32,
-) -> Option<u32> {
-    let index = (*taken < most).then(|| stack.pop(link_of)).flatten()?;
-    *taken += 1;
-    Some(index)
 }
 
 /// Models keep what is deferred, so whatever frees a store there does so early.
