@@ -35,7 +35,7 @@ use crate::sync::epoch::Guard;
 use crate::sync::{Arc, Ordering};
 use crate::table::departure::Closing;
 use crate::table::index::Hash;
-use crate::table::record::{Announcement, Circuit, Handle, Lifecycle, Load, PolicyWord, State};
+use crate::table::record::{Announcement, Circuit, Lifecycle, Load, PolicyWord, State};
 use crate::table::record_ref::RecordRef;
 use crate::table::shards::admission_word::{AdmissionState, Step};
 use crate::table::shards::places::Reading;
@@ -51,6 +51,8 @@ use std::ops::Deref;
 pub(crate) struct Staged<'g> {
     table: &'g Table,
     record: RecordRef<'g>,
+    /// Its lifecycle.
+    word: Lifecycle,
     id: &'g NodeId,
     hash: Hash,
 }
@@ -195,15 +197,20 @@ impl<'g> Staged<'g> {
             if !before.was_none_at(seen) && self.has_other(before) {
                 return AdmitOutcome::AlreadyPresent;
             }
-            let outcome = match entry {
-                Entry::Admit => try_admit(shard, seen, handle),
-                Entry::Replace => admitted_if(admission.replace(seen, handle)),
-                Entry::AddPlaceholder => admitted_if(admission.add_placeholder(seen, handle)),
+            let named = match entry {
+                Entry::Admit if seen.places() == 0 => return AdmitOutcome::NoPlace,
+                Entry::Admit => admission.admit(seen, handle),
+                Entry::Replace => admission.replace(seen, handle),
+                Entry::AddPlaceholder => admission.add_placeholder(seen, handle),
             };
-            if let Some(outcome) = outcome {
-                // Finishes the step that it began itself.
-                table.help_unfinished(shard, guard);
-                return outcome;
+            if let Some(named) = named {
+                let staged = self.word;
+                let entered = match entry {
+                    Entry::Admit | Entry::Replace => staged.admitted(),
+                    Entry::AddPlaceholder => Lifecycle::placeholder(),
+                };
+                table.finish(shard, named, &self.record, (staged, entered));
+                return AdmitOutcome::Admitted;
             }
         }
     }
@@ -230,24 +237,6 @@ impl<'g> Staged<'g> {
         self.table
             .unlink_and_retire(record, self.hash, word.announced());
     }
-}
-
-/// Gives a record a place of its shard, if there is one by the admission word that was `seen`.
-/// `None` if the word has changed since.
-#[inline(always)]
-pub(super) fn try_admit(
-    shard: &Shard,
-    seen: AdmissionState,
-    record: Handle,
-) -> Option<AdmitOutcome> {
-    match seen.places() {
-        0 => Some(AdmitOutcome::NoPlace),
-        _ => admitted_if(shard.admission.admit(seen, record)),
-    }
-}
-
-fn admitted_if(has_changed: bool) -> Option<AdmitOutcome> {
-    has_changed.then_some(AdmitOutcome::Admitted)
 }
 
 impl Table {
@@ -277,6 +266,23 @@ impl Table {
             }
             admission.clear_unfinished(seen);
         }
+    }
+
+    /// Finishes the step that the calling thread began, and by which the lifecycle of the record
+    /// goes from one word to another; unless another thread did.
+    ///
+    /// While the thread is pinned, the record is not reclaimed, and no other announcement has the
+    /// index that the first word names. So the record does not have that word again.
+    #[inline(always)]
+    pub(super) fn finish(
+        &self,
+        shard: &Shard,
+        named: AdmissionState,
+        record: &RecordRef<'_>,
+        (from, to): (Lifecycle, Lifecycle),
+    ) {
+        record.record.transition(from, to);
+        shard.admission.clear_unfinished(named);
     }
 
     /// `None` if the shard of an id has a place now, or if the id has a live record. Otherwise a
@@ -381,6 +387,7 @@ impl Table {
         Ok(Staged {
             table: self,
             record,
+            word,
             id,
             hash,
         })
@@ -477,7 +484,8 @@ impl Table {
         record.record.begin(record.extra(), id, 1, None);
         record.record.set_flags(flags);
         record.record.change_circuit(|_| known.circuit);
-        record.record.set_lifecycle(Lifecycle::staged_placeholder());
+        let word = Lifecycle::staged_placeholder();
+        record.record.set_lifecycle(word);
         if !self.index.insert(hash, index) {
             record.record.set_lifecycle(Lifecycle::VACANT);
             self.store.return_record(index);
@@ -486,6 +494,7 @@ impl Table {
         Ok(Staged {
             table: self,
             record,
+            word,
             id,
             hash,
         })

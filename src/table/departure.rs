@@ -239,7 +239,9 @@ impl Table {
         let handle = record.handle();
         loop {
             let seen = self.help_unfinished(shard, record.guard);
-            if !record.lifecycle().is_departing() {
+            // It stays so while the admission word is as it was seen.
+            let departing = record.lifecycle();
+            if !departing.is_departing() {
                 // Another thread did. The admission word may still name the record as
                 // unfinished; the record must not be retired before that is cleared.
                 self.help_unfinished(shard, record.guard);
@@ -247,8 +249,8 @@ impl Table {
             }
             if self.store.shards.has_too_many(seen) {
                 self.store.shards.relieve(record.index);
-            } else if shard.admission.count_out(seen, handle) {
-                self.help_unfinished(shard, record.guard);
+            } else if let Some(named) = shard.admission.count_out(seen, handle) {
+                self.finish(shard, named, record, (departing, departing.closing()));
                 return;
             }
         }

@@ -12,7 +12,6 @@
 
 use crate::sync::Arc;
 use crate::table::Table;
-use crate::table::admission::{AdmitOutcome, try_admit};
 use crate::table::record::{Announcement, Lifecycle, Load};
 use crate::table::record_ref::{ObservedRecord, RecordRef};
 use crate::table::snapshot::Snapshot;
@@ -43,22 +42,22 @@ impl<'g> Returning<'g> {
     pub(crate) fn admit(self) -> bool {
         let (table, guard) = (self.table, self.last.guard);
         let shard = table.store.shard_of(self.last.index);
-        let outcome = loop {
+        let handle = self.last.handle();
+        let named = loop {
             let seen = table.help_unfinished(shard, guard);
-            if let Some(outcome) = try_admit(shard, seen, self.last.handle()) {
-                break outcome;
+            if seen.places() == 0 {
+                self.refuse();
+                return false;
+            }
+            if let Some(named) = shard.admission.admit(seen, handle) {
+                break named;
             }
         };
-        let is_admitted = outcome == AdmitOutcome::Admitted;
-        if is_admitted {
-            table.help_unfinished(shard, guard);
-            self.retire_last_announcement();
-            // A renewal from before may have stored its own beside the load meanwhile.
-            self.last.copy_announced();
-        } else {
-            self.refuse();
-        }
-        is_admitted
+        table.finish(shard, named, &self.last, (self.word, self.word.admitted()));
+        self.retire_last_announcement();
+        // A renewal from before may have stored its own beside the load meanwhile.
+        self.last.copy_announced();
+        true
     }
 
     fn retire_last_announcement(&self) {

@@ -148,39 +148,60 @@ impl AdmissionWord {
     }
 
     /// Gives a record one of the places, at least one, unless the word has changed since `seen`.
-    pub(in crate::table) fn admit(&self, seen: AdmissionState, record: Handle) -> bool {
+    /// Here and below, returns the word that names the record.
+    #[must_use]
+    pub(in crate::table) fn admit(
+        &self,
+        seen: AdmissionState,
+        record: Handle,
+    ) -> Option<AdmissionState> {
         debug_assert!(seen.unfinished().is_none() && seen.places() > 0);
         self.change(seen, seen.naming(record, Step::Admit) - ONE_PLACE)
     }
 
     /// Admits a record in the place of another one, unless the word has changed since `seen`.
-    pub(in crate::table) fn replace(&self, seen: AdmissionState, record: Handle) -> bool {
+    #[must_use]
+    pub(in crate::table) fn replace(
+        &self,
+        seen: AdmissionState,
+        record: Handle,
+    ) -> Option<AdmissionState> {
         debug_assert!(seen.unfinished().is_none());
         self.change(seen, seen.naming(record, Step::Admit))
     }
 
     /// Takes back the place of a record, unless the word has changed since `seen`. There is room
     /// for one more.
-    pub(in crate::table) fn count_out(&self, seen: AdmissionState, record: Handle) -> bool {
+    #[must_use]
+    pub(in crate::table) fn count_out(
+        &self,
+        seen: AdmissionState,
+        record: Handle,
+    ) -> Option<AdmissionState> {
         debug_assert!(seen.unfinished().is_none());
         debug_assert!(seen.places() < AdmissionState::MOST_PLACES);
         self.change(seen, seen.naming(record, Step::CountOut) + ONE_PLACE)
     }
 
     /// Names a record that has no place, unless the word has changed since `seen`.
-    pub(in crate::table) fn add_placeholder(&self, seen: AdmissionState, record: Handle) -> bool {
+    #[must_use]
+    pub(in crate::table) fn add_placeholder(
+        &self,
+        seen: AdmissionState,
+        record: Handle,
+    ) -> Option<AdmissionState> {
         debug_assert!(seen.unfinished().is_none());
         self.change(seen, seen.naming(record, Step::AddPlaceholder))
     }
 
     /// Finishes the step that `seen` names.
     pub(in crate::table) fn clear_unfinished(&self, seen: AdmissionState) {
-        self.change(seen, seen.0 & !UNFINISHED);
+        let _ = self.change(seen, seen.0 & !UNFINISHED);
     }
 
     /// Sets how many places there are, and the tag, unless the word has changed since `seen`.
     pub(super) fn set_places(&self, seen: AdmissionState, places: u32, tag: Tag) {
-        self.change(seen, seen.with_places_and_tag(places, tag));
+        let _ = self.change(seen, seen.with_places_and_tag(places, tag));
     }
 
     /// Orders this thread with every admission: one before this is seen, and one after it
@@ -190,12 +211,13 @@ impl AdmissionWord {
         self.0.fetch_add(0, Ordering::AcqRel);
     }
 
-    fn change(&self, seen: AdmissionState, next: u64) -> bool {
+    fn change(&self, seen: AdmissionState, next: u64) -> Option<AdmissionState> {
         // Release: a helping thread sees the record that is named. Acquire: sees what came
         // before. Relaxed: on failure the word is loaded again.
         self.0
             .compare_exchange(seen.0, next, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
+            .then_some(AdmissionState(next))
     }
 }
 
@@ -217,15 +239,27 @@ mod tests {
         let admission = AdmissionWord::with_places(3);
         let unfinished = || admission.read().unfinished();
         for (index, generation) in [(INDICES - 1, u32::MAX), (0, 1 << 11), (7, 3)] {
-            assert!(admission.admit(admission.read(), record(index, generation)));
+            assert!(
+                admission
+                    .admit(admission.read(), record(index, generation))
+                    .is_some()
+            );
             assert_eq!(unfinished(), Some((index, Step::Admit)));
             clear_unfinished(&admission);
         }
         assert_eq!(admission.read().places(), 0);
-        assert!(admission.count_out(admission.read(), record(INDICES - 1, u32::MAX)));
+        assert!(
+            admission
+                .count_out(admission.read(), record(INDICES - 1, u32::MAX))
+                .is_some()
+        );
         assert_eq!(unfinished(), Some((INDICES - 1, Step::CountOut)));
         clear_unfinished(&admission);
-        assert!(admission.add_placeholder(admission.read(), record(5, u32::MAX)));
+        assert!(
+            admission
+                .add_placeholder(admission.read(), record(5, u32::MAX))
+                .is_some()
+        );
         assert_eq!(unfinished(), Some((5, Step::AddPlaceholder)));
         clear_unfinished(&admission);
         assert_eq!(admission.read().places(), 1);
@@ -244,7 +278,7 @@ mod tests {
         for step in [AdmissionWord::admit, AdmissionWord::add_placeholder] {
             let admission = AdmissionWord::with_places(1);
             let empty = admission.read();
-            assert!(step(&admission, empty, record(0, 0)));
+            assert!(step(&admission, empty, record(0, 0)).is_some());
             clear_unfinished(&admission);
             assert!(!admission.read().names_as(empty));
         }
@@ -254,23 +288,31 @@ mod tests {
     fn no_record_enters_on_an_old_reading() {
         let admission = AdmissionWord::with_places(3);
         let seen = admission.read();
-        assert!(admission.admit(seen, record(1, 0)));
+        assert!(admission.admit(seen, record(1, 0)).is_some());
         clear_unfinished(&admission);
-        assert!(admission.count_out(admission.read(), record(1, 0)));
+        assert!(
+            admission
+                .count_out(admission.read(), record(1, 0))
+                .is_some()
+        );
         clear_unfinished(&admission);
         assert_eq!(admission.read().places(), seen.places());
-        assert!(!admission.admit(seen, record(2, 0)), "the name has changed");
+        assert_eq!(
+            admission.admit(seen, record(2, 0)),
+            None,
+            "the name has changed"
+        );
     }
 
     #[test]
     fn admission_and_count_out_of_a_generation_differ() {
         let admission = AdmissionWord::with_places(3);
-        assert!(admission.admit(admission.read(), record(1, 0)));
+        assert!(admission.admit(admission.read(), record(1, 0)).is_some());
         clear_unfinished(&admission);
-        assert!(admission.admit(admission.read(), record(2, 0)));
+        assert!(admission.admit(admission.read(), record(2, 0)).is_some());
         clear_unfinished(&admission);
         let seen = admission.read();
-        assert!(admission.count_out(seen, record(2, 0)));
+        assert!(admission.count_out(seen, record(2, 0)).is_some());
         clear_unfinished(&admission);
         assert_ne!(admission.read().0 & NAME_MASK, seen.0 & NAME_MASK);
     }
@@ -278,10 +320,10 @@ mod tests {
     #[test]
     fn an_old_read_clears_no_later_step() {
         let admission = AdmissionWord::with_places(3);
-        assert!(admission.admit(admission.read(), record(1, 0)));
+        assert!(admission.admit(admission.read(), record(1, 0)).is_some());
         let late = admission.read();
         clear_unfinished(&admission);
-        assert!(admission.admit(admission.read(), record(2, 0)));
+        assert!(admission.admit(admission.read(), record(2, 0)).is_some());
         admission.clear_unfinished(late);
         assert_eq!(admission.read().unfinished(), Some((2, Step::Admit)));
     }

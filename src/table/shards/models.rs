@@ -37,7 +37,12 @@ fn take(shards: &Shards, shard: ShardId, index: u32) -> bool {
     loop {
         let seen = finished(shards, shard);
         if seen.places() > 0 {
-            if shards.get(shard).admission.admit(seen, record(index)) {
+            if shards
+                .get(shard)
+                .admission
+                .admit(seen, record(index))
+                .is_some()
+            {
                 return true;
             }
         } else if !shards.supply(shard) && is_full(shards) {
@@ -54,13 +59,19 @@ fn is_full(shards: &Shards) -> bool {
 /// Gives a place back, as a departure does.
 fn give_back(shards: &Shards, shard: ShardId, index: u32) {
     let admission = &shards.get(shard).admission;
-    while !admission.count_out(finished(shards, shard), record(index)) {}
+    while admission
+        .count_out(finished(shards, shard), record(index))
+        .is_none()
+    {}
 }
 
 /// Changes what the word of a shard names.
 fn name(shards: &Shards, shard: ShardId, index: u32) {
     let admission = &shards.get(shard).admission;
-    while !admission.add_placeholder(finished(shards, shard), record(index)) {}
+    while admission
+        .add_placeholder(finished(shards, shard), record(index))
+        .is_none()
+    {}
     finished(shards, shard);
 }
 
