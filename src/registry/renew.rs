@@ -2,8 +2,9 @@
 //!
 //! If the relay announces the same as before ([`Inner::renew_unchanged`]):
 //!
-//! 1. The thread reads the clock, then pins. It loads the lifecycle with acquire: live. It
-//!    compares the request with the announcement.
+//! 1. The thread reads the clock. Where the index has a record that may be that of the id, it
+//!    pins. It loads the lifecycle with acquire: live. It compares the request with the
+//!    announcement.
 //! 2. If the deadline has not passed by the current tick (acquire), a compare-and-swap
 //!    (acquire and release) replaces the deadline alone. If it fails, the thread starts again,
 //!    by the steps below.
@@ -32,10 +33,11 @@ use crate::registry::announcement::{amended, is_changed};
 use crate::registry::inner::Inner;
 use crate::registry::request::{AttemptError, Registration, Request};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
-use crate::sync::epoch;
+
 use crate::table::record::{Announcement, Lifecycle, Origin};
 use crate::table::{Hash, LiveRecord, RecordRef};
 use crate::time::{Moment, Tick};
+use std::cell::OnceCell;
 
 impl Inner {
     /// Renews a relay whose announcement stays as it is, as nearly all renewals do. False,
@@ -90,8 +92,8 @@ impl Inner {
         now: Moment,
         accept: impl Fn(&Announcement) -> bool,
     ) -> bool {
-        let guard = epoch::pin();
-        let Some(record) = self.relays.table.find_to_renew(hash, id, &guard) else {
+        let pinned = OnceCell::new();
+        let Some(record) = self.relays.table.find_to_renew(hash, id, &pinned) else {
             return false;
         };
         let Some(record) = record.observe_live() else {

@@ -111,13 +111,14 @@ use crate::events::EventLog;
 use crate::footprint::Footprint;
 use crate::limits::MAX_RELAYS;
 use crate::relay::NodeId;
-use crate::sync::epoch::Guard;
+use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, AtomicU32, Padded, random_hasher};
 use crate::table::record::{BackOff, Handle, Lifecycle, Subject};
 use crate::table::snapshot::{MergedRelay, Merger, Publication, SelectionSettings, Snapshot};
 use crate::time::{Tick, Watch};
 use index::{Accept, Index};
 use shards::ShardLayout;
+use std::cell::OnceCell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use store::Store;
@@ -312,6 +313,10 @@ impl Table {
 
     /// The same as [`find`](Self::find), for a thread that reads its announcement as well.
     ///
+    /// The thread is pinned once it comes to a record that may be that of the id; most ids that
+    /// are not registered have none. What a bucket says of a record is no more than a hint, pinned
+    /// or not.
+    ///
     /// Prefetches the announcement at the index of the record. Record and announcement are
     /// taken and freed together, so that is the right one unless the relay renewed with
     /// changes.
@@ -320,10 +325,10 @@ impl Table {
         &'g self,
         hash: Hash,
         id: &NodeId,
-        guard: &'g Guard,
+        pinned: &'g OnceCell<Guard>,
     ) -> Option<RecordRef<'g>> {
-        let found = self.index.find(hash, ToRenew(LiveOf { id, guard }), self);
-        found.map(|index| self.at(index, guard))
+        let found = self.index.find(hash, ToRenew { id, pinned }, self)?;
+        Some(self.at(found, pinned.get_or_init(epoch::pin)))
     }
 
     /// Whether there is a record of `id` whose lifecycle word `accept` accepts; it must accept
@@ -506,14 +511,19 @@ impl Accept<Table> for Other<'_> {
     }
 }
 
-/// The live record of an id, whose announcement is prefetched.
-struct ToRenew<'a>(LiveOf<'a>);
+/// The live record of an id, whose announcement is prefetched. Pins the thread.
+struct ToRenew<'a> {
+    id: &'a NodeId,
+    pinned: &'a OnceCell<Guard>,
+}
 
 impl Accept<Table> for ToRenew<'_> {
     #[inline(always)]
     fn accepts(&self, index: u32, table: &Table) -> bool {
         table.store.prefetch_announcement(index);
-        self.0.accepts(index, table)
+        let Self { id, pinned } = self;
+        let guard = pinned.get_or_init(epoch::pin);
+        LiveOf { id, guard }.accepts(index, table)
     }
 }
 
