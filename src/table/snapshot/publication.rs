@@ -45,6 +45,7 @@ use crate::table::snapshot::leaves::{Leaves, Precision, TierPart};
 use crate::table::snapshot::pending::{PendingChange, PendingChanges};
 use crate::table::snapshot::run::Run;
 use crate::table::snapshot::score::Bins;
+use crate::table::snapshot::tree::FANOUT;
 use crate::time::{Tick, Watch};
 use std::iter;
 use std::ops::Deref;
@@ -209,16 +210,18 @@ impl Snapshot {
         }
     }
 
-    /// Trees of runs count as many free units as that of the base.
-    fn fresh_run(&self, filters: &Filters) -> Arc<Run> {
-        // Each is longer than the one before, so that there are few.
-        let wanted = (self.base.len() / 64).max(self.arrivals());
-        let capacity = wanted.clamp(RUN_MIN, RUN_MAX);
-        let first = self.newest_run().next_number();
+    /// A run for the arrivals after so many that are not to be merged yet. Its trees count as many
+    /// free units as that of the base.
+    fn fresh_run(&self, unmerged: usize, filters: &Filters) -> Arc<Run> {
+        let first = (self.base.len() / 64).min(RUN_FIRST);
+        let capacity = first
+            .max(unmerged * growth(unmerged))
+            .clamp(RUN_MIN, RUN_MAX);
+        let number = self.newest_run().next_number();
         let precision = self.base.leaves.precision;
         let filters = filters.active();
         let shards = self.newest_run().shards();
-        let run = Run::new(capacity as u32, first, shards, precision, filters);
+        let run = Run::new(capacity as u32, number, shards, precision, filters);
         Arc::new(run)
     }
 
@@ -226,10 +229,16 @@ impl Snapshot {
         self.runs.last().expect("a snapshot has a run")
     }
 
-    fn with_fresh_run(&self, filters: &Filters) -> Self {
+    fn with_fresh_run(&self, unmerged: usize, filters: &Filters) -> Self {
         let mut next = self.clone();
-        next.runs.push(self.fresh_run(filters));
+        next.runs.push(self.fresh_run(unmerged, filters));
         next
+    }
+
+    /// How many slots are claimed of runs that no merge has sealed.
+    fn unmerged(&self) -> usize {
+        let runs = self.runs.iter().filter(|run| !run.is_sealed());
+        runs.map(|run| run.len()).sum()
     }
 }
 
@@ -245,7 +254,16 @@ impl Clone for Snapshot {
 }
 
 const RUN_MIN: usize = if cfg!(relay_loom) { 1 } else { 64 };
+/// The first run after a merge is no longer than this, so that the words above a leaf are few: most
+/// arrivals are merged, or leave, before it is full.
+const RUN_FIRST: usize = FANOUT * FANOUT;
 const RUN_MAX: usize = 1 << 22;
+
+/// How many times as long as all before it together the next run is: short ones grow fast, so that
+/// there are few.
+fn growth(unmerged: usize) -> usize {
+    if unmerged < 1 << 14 { 3 } else { 1 }
+}
 
 /// If there are so many times as many arrivals as relays in the base, they are
 /// [heavy](Backlog::Heavy).
@@ -346,7 +364,9 @@ impl Publication {
             // The run is full, or sealed by a merge that has published a fresh one. Another
             // thread may have added one, too: if so, do not allocate another.
             if Arc::ptr_eq(&snapshot, &self.load()) {
-                self.replace(&snapshot, snapshot.with_fresh_run(&self.context.filters));
+                let unmerged = snapshot.unmerged();
+                let next = snapshot.with_fresh_run(unmerged, &self.context.filters);
+                self.replace(&snapshot, next);
             }
         }
     }
@@ -573,7 +593,7 @@ impl Publication {
             if snapshot.newest_run().len() == 0 {
                 break snapshot;
             }
-            let next = snapshot.with_fresh_run(&self.context.filters);
+            let next = snapshot.with_fresh_run(0, &self.context.filters);
             if let Some(previous) = self.replace(&snapshot, next) {
                 merger.snapshots.push(previous);
             }
@@ -607,7 +627,7 @@ impl Publication {
             // Arrivals are compared with the relays of the base, so they have the same bins.
             match after.newest_run().leaves.precision == next.leaves.precision {
                 true => after,
-                false => after.with_fresh_run(&self.context.filters),
+                false => after.with_fresh_run(after.unmerged(), &self.context.filters),
             }
         });
         self.context.set_located(next.leaves.geometry.is_some());

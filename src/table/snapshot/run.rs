@@ -148,7 +148,7 @@ impl Run {
             return;
         }
         // Relaxed: if the slot was to be closed before it was vacated, this thread knows.
-        if self.claimed.load(Ordering::Relaxed) & SEALED == 0 {
+        if !self.is_sealed() {
             self.vacant[shard.at()].push(Chain::of(slot as u32), |slot| self.link(slot));
         }
     }
@@ -176,6 +176,12 @@ impl Run {
         for claim in 0..self.bounded(claimed) {
             self.leaves.close(self.slot(claim) as usize);
         }
+    }
+
+    /// Whether a merge has stopped arrivals; perhaps not seen yet, if it has just done so.
+    pub(super) fn is_sealed(&self) -> bool {
+        // Relaxed: a hint, for the length of the next run.
+        self.claimed.load(Ordering::Relaxed) & SEALED != 0
     }
 
     /// How many slots are claimed; some may be vacant or closed.
@@ -245,7 +251,9 @@ mod tests {
             assert!(slots.iter().all(|&slot| (slot as usize) < run.leaves.len()));
         }
         let run = Run::new(256, 0, 1, PRECISION, std::iter::empty());
-        let nodes: BTreeSet<_> = (0..4).map(|claim| run.slot(claim) / FANOUT as u32).collect();
+        let nodes: BTreeSet<_> = (0..4)
+            .map(|claim| run.slot(claim) / FANOUT as u32)
+            .collect();
         assert_eq!(nodes.len(), 4);
     }
 
