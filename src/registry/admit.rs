@@ -4,10 +4,11 @@
 //! registry does before, between and after:
 //!
 //! - Before it stages a record, it makes room: relays past their deadline depart first, then a
-//!   learned relay makes room for a local one. The deadline counts as in flight until the relay
-//!   is admitted, so no sweep reports itself complete that does not know of it.
+//!   learned relay makes room for a local one.
 //! - Before the record is appended, it takes over what is known of the relay: from the record
 //!   that it replaces, or the penalties of a record that was forgotten.
+//! - Once the record is in the inbox of the wheel, it looks whether the deadline has passed by
+//!   now: see [`expiry`](crate::registry::expiry).
 //! - After the relay is admitted, its leaf is updated. If the end of an outage or a reset of all
 //!   relays happened since the record took over what was known, that is applied to it, too.
 
@@ -35,10 +36,11 @@ impl Inner {
         if !replaced.is_some_and(Closing::is_counted) {
             self.ensure_room(request, guard)?;
         }
-        let in_flight = table.in_flight(request.hash);
+        // Of one that is resumed, the deadline may have passed: it cannot have a later one.
+        let in_flight = request.resumed.map(|_| table.in_flight(request.hash));
         let deadline = match request.resumed {
             Some(resumed) => resumed.deadline,
-            None => self.future_deadline(now, announcement.ttl_nanos)?,
+            None => self.deadline(now, announcement.ttl_nanos)?,
         };
         let registered_at = announcement.registered_at;
         let staged = table.stage(
@@ -58,6 +60,10 @@ impl Inner {
             None => reputation.restore(&record, request.id),
         }
         let snapshot = staged.append();
+        if in_flight.is_none() && !self.is_in_time(deadline) {
+            staged.withdraw();
+            return Err(AttemptError::Conflict);
+        }
         let pending = record.begin_pending();
         match staged.admit(before) {
             AdmitOutcome::Admitted => {
@@ -163,16 +169,10 @@ impl Inner {
             .ok_or(AttemptError::Rejected(RegisterError::ClockExhausted))
     }
 
-    /// The same, for a deadline that is counted as in flight: it has not passed by now.
-    pub(super) fn future_deadline(
-        &self,
-        now: Moment,
-        ttl_nanos: u64,
-    ) -> Result<Tick, AttemptError> {
-        let deadline = self.deadline(now, ttl_nanos)?;
-        match deadline > self.relays.timeline.tick() {
-            true => Ok(deadline),
-            false => Err(AttemptError::Conflict),
-        }
+    /// Whether the deadline of a record that is in the inbox of the wheel has not passed. If it
+    /// has, a sweep may be complete that has not seen it.
+    #[inline]
+    pub(super) fn is_in_time(&self, deadline: Tick) -> bool {
+        deadline > self.relays.timeline.tick()
     }
 }

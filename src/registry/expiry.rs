@@ -11,8 +11,15 @@
 //! The thread that holds the schedule makes sweeps. Registrations look at it only if it is
 //! free; [`maintain`](crate::Registry::maintain) and [`stats`](crate::Registry::stats) wait.
 //!
-//! A sweep declares its tick swept by a `fetch_max` with release, unless a deadline is
-//! [in flight](crate::table::Table::in_flight).
+//! A sweep is *complete* if all that was due at its tick has departed. It then declares its tick
+//! swept, by a `fetch_max` with release. Three kinds of deadline are not on the wheel in time:
+//!
+//! - A registration puts its record into the inbox, and then looks at the tick. If its deadline has
+//!   passed, it begins again with a later one: [`Inner::is_in_time`].
+//! - If a record was put there in time, but is not admitted yet when its deadline has passed,
+//!   the sweep that visits it is not complete.
+//! - Other deadlines count as [in flight](crate::table::Table::in_flight), beside which no sweep is
+//!   complete: those that a renewal moves forward, and those of relays that are restored.
 
 use crate::footprint::Footprint;
 use crate::registry::counters::Occasion;
@@ -37,6 +44,14 @@ pub(crate) struct Expiry {
     swept: Padded<AtomicU64>,
     /// Where the next search for an expired relay begins.
     search_start: AtomicU32,
+}
+
+/// What a sweep has done so far.
+struct Sweep {
+    tick: Tick,
+    expired: usize,
+    /// Whether all that it visited and that was due has departed.
+    is_complete: bool,
 }
 
 /// What a sweep reads and changes.
@@ -79,22 +94,22 @@ impl Expiry {
     pub(super) fn sweep(&self, relays: &Relays, schedule: &mut Schedule, tick: Tick) -> usize {
         // If this thread was preempted, another one may have swept a later tick.
         let tick = tick.max(schedule.wheel.now());
-        let none_in_flight = relays.table.none_in_flight();
-        let mut expired = 0;
-        self.drain_inbox(relays, schedule, tick, &mut expired);
-        let visit = |index| self.visit(relays, index, tick, &mut expired);
+        let mut sweep = Sweep::new(tick);
+        sweep.is_complete = relays.table.none_in_flight();
+        self.drain_inbox(relays, schedule, &mut sweep);
+        let visit = |index| self.visit(relays, index, &mut sweep);
         schedule.wheel.advance(tick, visit);
         self.forget_longest_gone(relays, schedule, tick);
-        if none_in_flight {
+        if sweep.is_complete {
             // Release: see `swept`.
             self.swept.fetch_max(tick.0, Ordering::Release);
         }
-        expired
+        sweep.expired
     }
 
     /// When the wheel should visit this record again, if at all.
-    fn visit(&self, relays: &Relays, index: u32, tick: Tick, expired: &mut usize) -> Option<Tick> {
-        let guard = epoch::pin();
+    fn visit(&self, relays: &Relays, index: u32, sweep: &mut Sweep) -> Option<Tick> {
+        let (guard, tick) = (epoch::pin(), sweep.tick);
         loop {
             let record = relays.table.record_at(index, &guard)?;
             let record = record.observe();
@@ -104,7 +119,7 @@ impl Expiry {
                     return Some(next_visit(&live, tick));
                 }
                 if self.expire(relays, live) {
-                    *expired += 1;
+                    sweep.expired += 1;
                 }
                 continue;
             }
@@ -113,8 +128,8 @@ impl Expiry {
                     return Some(word.deadline());
                 }
                 State::Staged | State::Returning => {
-                    // Due before it is decided whether it lives. Its registration is in
-                    // flight, so the next sweep looks again.
+                    // Due before it is decided whether it lives: the next sweep looks again.
+                    sweep.is_complete = false;
                     relays.table.enqueue_for_wheel(&record);
                     return None;
                 }
@@ -221,7 +236,7 @@ impl Expiry {
     pub(super) fn forget_excess(&self, relays: &Relays) {
         if let Some(mut schedule) = self.schedule.try_lock() {
             let tick = relays.timeline.tick();
-            self.drain_inbox(relays, &mut schedule, tick, &mut 0);
+            self.drain_inbox(relays, &mut schedule, &mut Sweep::new(tick));
             self.forget_longest_gone(relays, &mut schedule, tick);
         }
     }
@@ -241,13 +256,7 @@ impl Expiry {
     }
 
     /// Schedules all records in the inbox.
-    fn drain_inbox(
-        &self,
-        relays: &Relays,
-        schedule: &mut Schedule,
-        tick: Tick,
-        expired: &mut usize,
-    ) {
+    fn drain_inbox(&self, relays: &Relays, schedule: &mut Schedule, sweep: &mut Sweep) {
         let mut queued = Vec::new();
         relays.table.drain_inbox(|index| queued.push(index));
         // Those pushed last come out first.
@@ -256,11 +265,21 @@ impl Expiry {
             let _guard = epoch::pin();
             for &index in some.iter().rev() {
                 schedule.enqueue_gone(relays, index);
-                match self.visit(relays, index, tick, expired) {
+                match self.visit(relays, index, sweep) {
                     Some(deadline) => schedule.wheel.schedule(index, deadline),
                     None => schedule.wheel.cancel(index),
                 }
             }
+        }
+    }
+}
+
+impl Sweep {
+    fn new(tick: Tick) -> Self {
+        Self {
+            tick,
+            expired: 0,
+            is_complete: true,
         }
     }
 }

@@ -175,6 +175,36 @@ fn a_relay_that_is_due_makes_room_beside_a_sweep() {
     });
 }
 
+/// A sweep says that it is complete only if nothing is left that was due.
+fn a_sweep_is_complete_beside_an_arrival(after: fn(&Registry)) {
+    check(2, move || {
+        let (clock, registry) = registry();
+        after(&registry);
+        let other = registry.clone();
+        let arriving = thread::spawn(move || register(&other, 1).unwrap());
+        clock.advance(2 * TTL);
+        sweep(&registry);
+        arriving.join().unwrap();
+        let guard = epoch::pin();
+        let live = known(&registry, &guard).and_then(|record| record.observe_live());
+        let swept = registry.inner().expiry.swept();
+        assert!(live.is_none_or(|live| live.word().deadline() > swept));
+    });
+}
+
+#[test]
+fn a_sweep_beside_a_registration_is_complete() {
+    a_sweep_is_complete_beside_an_arrival(|_| {});
+}
+
+#[test]
+fn a_sweep_beside_a_return_is_complete() {
+    a_sweep_is_complete_beside_an_arrival(|registry| {
+        register(registry, 1).unwrap();
+        registry.unregister(&id(1));
+    });
+}
+
 /// Whichever comes first, once both are done the relay is banned.
 #[test]
 fn a_ban_beside_a_registration_holds() {

@@ -84,8 +84,7 @@ impl Inner {
     ) -> Result<(), AttemptError> {
         let guard = record.guard();
         self.ensure_room(request, guard)?;
-        let in_flight = self.relays.table.in_flight(request.hash);
-        let deadline = self.future_deadline(now, announcement.ttl_nanos)?;
+        let deadline = self.deadline(now, announcement.ttl_nanos)?;
         let loses_load = request.options.restarted || !is_remembered;
         let registered_at = announcement.registered_at;
         let returning = self.relays.table.bring_back(
@@ -106,13 +105,17 @@ impl Inner {
         }
         apply_outage_end(&record, is_remembered);
         let snapshot = returning.append();
+        if !self.is_in_time(deadline) {
+            returning.refuse();
+            return Err(AttemptError::Conflict);
+        }
         let pending = record.begin_pending();
         if !returning.admit() {
             return Err(AttemptError::Conflict);
         }
         record.refresh_in(&snapshot, true);
         recheck_outage_end(&record);
-        drop((pending, in_flight));
+        drop(pending);
         record.publish_joined(registered_at, is_remembered);
         Ok(())
     }
@@ -155,7 +158,9 @@ impl Inner {
             match self.admit(request, now, announcement.clone(), before, guard) {
                 // Another relay was admitted meanwhile.
                 Err(AttemptError::Conflict)
-                    if self.future_deadline(now, announcement.ttl_nanos).is_ok() => {}
+                    if self
+                        .deadline(now, announcement.ttl_nanos)
+                        .is_ok_and(|deadline| self.is_in_time(deadline)) => {}
                 entered => break entered,
             }
         };

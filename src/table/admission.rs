@@ -228,7 +228,7 @@ impl<'g> Staged<'g> {
     }
 
     /// Removes and retires a record that was not admitted.
-    fn withdraw(self) {
+    pub(crate) fn withdraw(self) {
         let Self { record, .. } = self;
         let word = record.lifecycle();
         debug_assert!(word.is_staged());

@@ -68,7 +68,7 @@ impl<'g> Returning<'g> {
     }
 
     /// Leaves the record as it was found.
-    fn refuse(self) {
+    pub(crate) fn refuse(self) {
         let (store, record) = (&self.table.store, self.last.record);
         let last = self.last.word();
         record.set_flags(Load::CLOSED);

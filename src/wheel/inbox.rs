@@ -11,6 +11,13 @@
 //! deadline only after that. Links are changed by read-modify-writes only. So the thread
 //! that clears the flag acquires what every pushing thread released, also what those
 //! released that found it set.
+//!
+//! # Why no deadline passes unseen
+//!
+//! A thread that drains has read the tick before, and a thread that pushes reads it afterwards.
+//! Both change the word on top, or the link. If the pushing thread came first, the draining
+//! one reads the deadline. Otherwise the pushing thread sees the tick, and so that its deadline
+//! has passed.
 
 use crate::sync::{AtomicU32, Ordering};
 
@@ -27,11 +34,14 @@ pub(crate) struct Inbox {
 impl Inbox {
     /// Adds the record at `index`, whose link this is.
     pub(crate) fn push(&self, index: u32, link: &AtomicU32) {
-        // Relaxed, here and on failure: the compare-and-swaps decide.
+        // Relaxed, twice, and on failure: the compare-and-swaps decide.
         let mut top = self.top.load(Ordering::Relaxed);
-        // AcqRel, twice: see the module's description.
-        let is_new = link.compare_exchange(0, QUEUED | top, Ordering::AcqRel, Ordering::Relaxed);
-        if is_new.is_err() {
+        let is_new = link.load(Ordering::Relaxed) == 0
+            // AcqRel, three times: see the module's description.
+            && link
+                .compare_exchange(0, QUEUED | top, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok();
+        if !is_new {
             if link.fetch_or(QUEUED, Ordering::AcqRel) & QUEUED != 0 {
                 return;
             }
@@ -39,11 +49,11 @@ impl Inbox {
             link.swap(QUEUED | top, Ordering::AcqRel);
         }
         loop {
-            // Release: publishes the link.
+            // Release: publishes the link. Acquire: sees the tick of the last drain.
             match self.top.compare_exchange_weak(
                 top,
                 index + 1,
-                Ordering::Release,
+                Ordering::AcqRel,
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return,
@@ -62,8 +72,9 @@ impl Inbox {
         link_of: impl Fn(u32) -> &'a AtomicU32,
         mut visit: impl FnMut(u32),
     ) {
-        // Acquire: pairs with the release of each push.
-        let mut top = self.top.swap(0, Ordering::Acquire);
+        // Acquire: sees each push before. Release: each push after sees the tick that this thread
+        // has read.
+        let mut top = self.top.swap(0, Ordering::AcqRel);
         while let Some(index) = top.checked_sub(1) {
             // AcqRel: the deadline is read after this, and later pushes find the flag
             // cleared.

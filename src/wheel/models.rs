@@ -69,3 +69,33 @@ fn a_push_of_a_queued_record_is_not_lost() {
         assert_eq!(known[0], 5);
     });
 }
+
+/// A thread raises the tick and drains, while another pushes a deadline that has passed then.
+fn is_read_or_late(is_queued: bool) {
+    check(3, move || {
+        let (world, tick) = (Arc::new(World::default()), Arc::new(AtomicU64::default()));
+        if is_queued {
+            world.set(0, 10);
+        }
+        let (other, seen) = (Arc::clone(&world), Arc::clone(&tick));
+        let pushing = thread::spawn(move || {
+            other.set(0, 1);
+            seen.load(Ordering::Relaxed)
+        });
+        tick.store(1, Ordering::Relaxed);
+        let mut known = [0; 2];
+        world.drain(&mut known);
+        let is_late = pushing.join().unwrap() == 1;
+        assert!(is_late || known[0] == 1);
+    });
+}
+
+#[test]
+fn a_deadline_is_read_by_a_drain_or_seen_to_have_passed() {
+    is_read_or_late(false);
+}
+
+#[test]
+fn a_deadline_of_a_queued_record_is_read_by_a_drain_or_seen_to_have_passed() {
+    is_read_or_late(true);
+}

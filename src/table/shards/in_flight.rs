@@ -1,8 +1,9 @@
 //! Deadlines that are on their way to the inbox of a shard.
 //!
-//! A registration counts itself as in flight by a read-modify-write before it reads the tick
-//! for its deadline, and a sweep reads the counts by one each. So if all are zero, each deadline
-//! up to the tick of the sweep is in an inbox.
+//! Most deadlines need no count: see [`expiry`](crate::registry::expiry). A call that cannot choose
+//! another deadline counts itself as in flight, by a read-modify-write before it reads the tick,
+//! and a sweep reads the counts by one each. So if all are zero, each such deadline up to the tick
+//! of the sweep is in an inbox.
 
 use crate::sync::{AtomicU32, Ordering};
 use crate::table::Table;
@@ -22,11 +23,11 @@ impl Table {
         InFlight(in_flight)
     }
 
-    /// Whether the inboxes have every deadline up to the current tick by now: a registration
-    /// that begins later sees that tick.
+    /// Whether the inboxes have every deadline up to the current tick by now that is counted: a
+    /// call that begins later sees that tick.
     pub(crate) fn none_in_flight(&self) -> bool {
         let mut shards = self.store.shards.iter();
-        // Read-modify-writes, so that they and those of registrations have one order. Acquire:
+        // Read-modify-writes, so that they and those of calls have one order. Acquire:
         // sees the deadlines of those that ended before. Release: those that begin after see
         // the tick that this thread read.
         shards.all(|(_, shard)| shard.in_flight.fetch_add(0, Ordering::AcqRel) == 0)

@@ -90,7 +90,7 @@ pub(super) struct Shard {
     pub(super) announcements: FreeItems,
     pub(super) retired_records: Stack,
     pub(super) inbox: Inbox,
-    /// Registrations under way whose deadline may not be in the inbox yet.
+    /// Deadlines that are counted because they may not be in the inbox yet.
     in_flight: AtomicU32,
     /// Records retired and neither freed yet nor left to their leases.
     pub(super) awaiting: AtomicU32,
