@@ -22,7 +22,7 @@
 use crate::footprint::Footprint;
 use crate::registry::circuit_history::CircuitHistory;
 use crate::relay::NodeId;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, Touch};
 use crate::table::RecordRef;
 use crate::table::record::{BackOff, Circuit, Failure, Fault, Source};
 use crate::table::snapshot::LeafState;
@@ -148,8 +148,8 @@ impl ResetCount {
     }
 
     fn begun(&self) -> u32 {
-        // AcqRel: see `ResetCount`.
-        self.begun.fetch_add(0, Ordering::AcqRel)
+        // See `ResetCount`.
+        self.begun.touch()
     }
 
     fn during(&self, visit: impl FnOnce()) {

@@ -18,6 +18,7 @@ use std::ops::Deref;
 mod native;
 mod once_box;
 mod thread_index;
+mod touch;
 #[cfg(not(relay_loom))]
 mod zeroed;
 #[cfg(not(relay_loom))]
@@ -39,6 +40,7 @@ pub(crate) use once_box::OnceBox;
 pub(crate) use std::sync::atomic::Ordering;
 pub(crate) use std::sync::{Arc, Weak};
 pub(crate) use thread_index::THREAD_INDICES;
+pub(crate) use touch::Touch;
 
 /// What is the operating system's in every build. The model checker does not see it:
 /// models have threads of their own, and are built without the engines of the DHT.

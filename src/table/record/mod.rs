@@ -70,7 +70,7 @@ pub(crate) use rtt_window::RttSample;
 pub(crate) use rtt_window::{Measurement, Second};
 
 use crate::relay::{NodeId, Rejection};
-use crate::sync::{AtomicU32, AtomicU64, Ordering, Zeroable, fence};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, Touch, Zeroable, fence};
 use crate::table::snapshot::{Context, FilterId, Weight};
 use crate::time::Tick;
 use identity::{AtomicWords, with_len};
@@ -293,7 +293,7 @@ impl Record {
     /// The same, by a read-modify-write: a thread that replaces the word afterwards sees what
     /// this one has seen.
     pub(in crate::table) fn touch_lifecycle(&self) -> Lifecycle {
-        Lifecycle::from_bits(self.lifecycle.fetch_or(0, Ordering::AcqRel))
+        Lifecycle::from_bits(self.lifecycle.touch())
     }
 
     /// Whether the relay is past its deadline, and has not departed.
@@ -492,7 +492,6 @@ impl Record {
     /// this: a later one sees what this thread did before, and what this thread does next
     /// sees what came before an earlier one.
     pub(in crate::table) fn touch_load(&self) -> Load {
-        // AcqRel: two of these on one word are ordered, see above.
-        Load::from_bits(self.load.fetch_add(0, Ordering::AcqRel))
+        Load::from_bits(self.load.touch())
     }
 }

@@ -34,7 +34,7 @@
 //! a record would have to enter and leave exactly 2,048 times, or a multiple, during one step of a
 //! thread; or places would have to be moved so often, while no record enters or leaves.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, Touch};
 use crate::table::record::Handle;
 
 /// See the module's description.
@@ -207,8 +207,7 @@ impl AdmissionWord {
     /// Orders this thread with every admission: one before this is seen, and one after it
     /// sees what this thread did before.
     pub(in crate::table) fn touch(&self) {
-        // AcqRel: see above.
-        self.0.fetch_add(0, Ordering::AcqRel);
+        self.0.touch();
     }
 
     fn change(&self, seen: AdmissionState, next: u64) -> Option<AdmissionState> {

@@ -5,7 +5,7 @@
 //! and a sweep reads the counts by one each. So if all are zero, each such deadline up to the tick
 //! of the sweep is in an inbox.
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, Touch};
 use crate::table::Table;
 use crate::table::index::Hash;
 
@@ -30,7 +30,7 @@ impl Table {
         // Read-modify-writes, so that they and those of calls have one order. Acquire:
         // sees the deadlines of those that ended before. Release: those that begin after see
         // the tick that this thread read.
-        shards.all(|(_, shard)| shard.in_flight.fetch_add(0, Ordering::AcqRel) == 0)
+        shards.all(|(_, shard)| shard.in_flight.touch() == 0)
     }
 }
 

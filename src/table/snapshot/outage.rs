@@ -16,7 +16,7 @@
 //! first. Either the thread that ends the outage sees the mark; or the other one sees that
 //! the outage is over, and puts its relay on trial itself.
 
-use crate::sync::{AtomicBool, AtomicU64, Ordering, Padded};
+use crate::sync::{AtomicBool, AtomicU64, Ordering, Padded, Touch};
 use crate::time::Tick;
 
 /// See the module's description.
@@ -62,8 +62,8 @@ impl Outage {
 
     /// Whether the outage is over; to be asked after a circuit was marked.
     pub(crate) fn is_over(&self) -> bool {
-        // AcqRel, and a read-modify-write: see the module's description.
-        self.last.fetch_add(0, Ordering::AcqRel) == 0
+        // A read-modify-write: see the module's description.
+        self.last.touch() == 0
     }
 
     /// Leaves the other relays that failed during the outage to the next maintenance pass.
