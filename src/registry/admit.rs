@@ -59,7 +59,7 @@ impl Inner {
             }
             None => reputation.restore(&record, request.id),
         }
-        let snapshot = staged.append();
+        let arrival = staged.append();
         if in_flight.is_none() && !self.is_in_time(deadline) {
             staged.withdraw();
             return Err(AttemptError::Conflict);
@@ -67,7 +67,7 @@ impl Inner {
         let pending = record.begin_pending();
         match staged.admit(before) {
             AdmitOutcome::Admitted => {
-                record.refresh_in(&snapshot, true);
+                record.refresh_arrival(&arrival);
                 if replaced.is_some() || record.circuit() != Circuit::CLOSED {
                     self.catch_up(&record, resets, now.tick);
                 }

@@ -48,17 +48,23 @@ impl CircuitHistory {
 
     /// It counts as used as a whole once any of it is.
     pub(super) fn footprint(&self) -> Footprint {
-        let used = match self.is_used.load(Ordering::Relaxed) {
+        let used = match self.is_used() {
             true => self.slots.len(),
             false => 0,
         };
         Footprint::of_some::<AtomicU64>(used, self.slots.len())
     }
 
+    /// Whether it has, or had, the circuit of any relay.
+    #[inline]
+    pub(super) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+
     /// Replaces the circuit of a relay; one without penalties takes no slot.
     pub(super) fn insert(&self, relay: &NodeId, circuit: Circuit) {
         if !circuit.is_penalised() {
-            if self.is_used.load(Ordering::Relaxed) {
+            if self.is_used() {
                 self.remove(relay);
             }
             return;
@@ -75,7 +81,7 @@ impl CircuitHistory {
     /// The circuit of a relay, if it is here.
     #[inline]
     pub(super) fn get(&self, relay: &NodeId) -> Option<Circuit> {
-        if !self.is_used.load(Ordering::Relaxed) {
+        if !self.is_used() {
             return None;
         }
         self.find(relay)

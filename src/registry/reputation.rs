@@ -79,7 +79,11 @@ impl Reputation {
 
     /// Keeps the penalties of a record that is being forgotten.
     pub(super) fn save(&self, record: &RecordRef<'_>) {
-        let circuit = record.circuit().with_outage_over(record.back_off());
+        let circuit = record.circuit();
+        if circuit == Circuit::CLOSED && !self.history.is_used() {
+            return;
+        }
+        let circuit = circuit.with_outage_over(record.back_off());
         self.history.insert(&record.identity(), circuit);
     }
 

@@ -104,7 +104,7 @@ impl Inner {
             self.relays.seed_rtt(&record, now.nanos, seed);
         }
         apply_outage_end(&record, is_remembered);
-        let snapshot = returning.append();
+        let arrival = returning.append();
         if !self.is_in_time(deadline) {
             returning.refuse();
             return Err(AttemptError::Conflict);
@@ -113,7 +113,7 @@ impl Inner {
         if !returning.admit() {
             return Err(AttemptError::Conflict);
         }
-        record.refresh_in(&snapshot, true);
+        record.refresh_arrival(&arrival);
         recheck_outage_end(&record);
         drop(pending);
         record.publish_joined(registered_at, is_remembered);

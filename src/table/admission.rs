@@ -40,7 +40,7 @@ use crate::table::record_ref::RecordRef;
 use crate::table::shards::admission_word::{AdmissionState, Step};
 use crate::table::shards::places::Reading;
 use crate::table::shards::{Shard, ShardId};
-use crate::table::snapshot::Snapshot;
+use crate::table::snapshot::{Arrival, Snapshot};
 use crate::table::store::Exhausted;
 use crate::table::{AnyOf, LiveOf, Other, Table};
 use crate::time::Tick;
@@ -158,8 +158,8 @@ impl<'g> Staged<'g> {
     }
 
     /// Appends the record to the newest run of arrivals, and pushes it to the inbox of the
-    /// wheel. Returns the snapshot that has it.
-    pub(crate) fn append(&self) -> impl Deref<Target = Arc<Snapshot>> + use<'g> {
+    /// wheel.
+    pub(crate) fn append(&self) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'g>> {
         self.table.append(&self.record)
     }
 
@@ -394,17 +394,17 @@ impl Table {
     }
 
     /// Appends a record that is not yet admitted to the newest run of arrivals, and pushes it
-    /// to the inbox of the wheel. Returns the snapshot that has it.
+    /// to the inbox of the wheel.
     #[inline(always)]
     pub(super) fn append<'a>(
         &'a self,
         record: &RecordRef<'_>,
-    ) -> impl Deref<Target = Arc<Snapshot>> + use<'a> {
+    ) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'a>> {
         let publication = &self.store.publication;
         let shard = self.store.shards.layout().of_index(record.index);
-        let snapshot = publication.append(shard, record.handle(), record.extra());
+        let arrival = publication.append(shard, record.handle(), record.extra());
         self.push_to_inbox(record);
-        snapshot
+        arrival
     }
 
     /// Creates a record of an id that has none, which is gone from the start.

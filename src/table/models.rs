@@ -95,10 +95,10 @@ fn return_to_a_leaf(table: &Table, n: u8, capacity: u32) {
     let returning = table.bring_back(gone, announcement(capacity), LATER, false, None);
     let returning = returning.expect("there are announcements");
     let returning = returning.expect("no other thread brings it back");
-    let snapshot = returning.append();
+    let arrival = returning.append();
     let _pending = gone.begin_pending();
     assert!(returning.admit());
-    gone.refresh_in(&snapshot, true);
+    gone.refresh_arrival(&arrival);
 }
 
 fn is_eligible_by_its_leaf(table: &Table, n: u8) -> bool {

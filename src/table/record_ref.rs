@@ -20,7 +20,7 @@ use crate::table::record::{
     Announcement, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Parts, Policy, PolicyWord,
     Record, RttUpdate, Second, Subject,
 };
-use crate::table::snapshot::{PendingChange, Publication, Snapshot, Weight};
+use crate::table::snapshot::{Arrival, PendingChange, Publication, Snapshot, Weight};
 use crate::table::store::{Exhausted, Store};
 use crate::time::Tick;
 use std::cell::Cell;
@@ -330,11 +330,11 @@ impl<'g> RecordRef<'g> {
         publication.refresh_touched(&self.subject(), fully);
     }
 
-    /// The same, by a snapshot that the caller has loaded, unless there is a later one.
-    pub(crate) fn refresh_in(&self, snapshot: &Snapshot, fully: bool) {
+    /// The same, fully, for a relay that has just been appended.
+    pub(crate) fn refresh_arrival(&self, arrival: &Arrival<impl Deref<Target = Arc<Snapshot>>>) {
         self.touch_load();
         let publication = &self.store.publication;
-        publication.refresh_touched_in(snapshot, &self.subject(), fully);
+        publication.refresh_arrival(arrival, &self.subject());
     }
 
     /// Opens a pending change. To be held around a change by which the relay may become

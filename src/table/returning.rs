@@ -14,7 +14,7 @@ use crate::sync::Arc;
 use crate::table::Table;
 use crate::table::record::{Announcement, Lifecycle, Load};
 use crate::table::record_ref::{ObservedRecord, RecordRef};
-use crate::table::snapshot::Snapshot;
+use crate::table::snapshot::{Arrival, Snapshot};
 use crate::table::store::Exhausted;
 use crate::time::Tick;
 use std::convert::Infallible;
@@ -33,8 +33,8 @@ pub(crate) struct Returning<'g> {
 
 impl<'g> Returning<'g> {
     /// Appends the record to the newest run of arrivals, and pushes it to the inbox of the
-    /// wheel. Returns the snapshot that has it.
-    pub(crate) fn append(&self) -> impl Deref<Target = Arc<Snapshot>> + use<'g> {
+    /// wheel.
+    pub(crate) fn append(&self) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'g>> {
         self.table.append(&self.last)
     }
 

@@ -86,7 +86,7 @@ pub(crate) use leaf::SummaryWord;
 pub(crate) use leaf_state::LeafState;
 pub(crate) use leaves::{Leaves, TierPart};
 pub(crate) use pending::{PendingChange, PendingChanges, PendingSet};
-pub(crate) use publication::{Backlog, Merger, Publication, Snapshot};
+pub(crate) use publication::{Arrival, Backlog, Merger, Publication, Snapshot};
 pub(crate) use score::{Bins, Weight, penalty, score};
 pub(crate) use suspended::Earliest;
 pub(crate) use tree::{FANOUT, Node};

@@ -85,6 +85,12 @@ pub(crate) struct Merger {
     runs: Vec<Arc<Run>>,
 }
 
+/// A relay that was appended: the snapshot in whose newest run it is, and its slot there.
+pub(crate) struct Arrival<S> {
+    snapshot: S,
+    slot: usize,
+}
+
 /// How many arrivals wait to be merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backlog {
@@ -348,18 +354,17 @@ impl Publication {
         self.latest.load(Ordering::Acquire) == snapshot.number
     }
 
-    /// Adds a leaf for a relay; it is empty until it is refreshed. Returns the snapshot that has
-    /// it.
+    /// Adds a leaf for a relay; it is empty until it is refreshed.
     pub(in crate::table) fn append<'a>(
         &'a self,
         shard: ShardId,
-        arrival: Handle,
+        relay: Handle,
         extra: &Extra,
-    ) -> impl Deref<Target = Arc<Snapshot>> + use<'a> {
+    ) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'a>> {
         loop {
             let snapshot = self.load();
-            if snapshot.newest_run().push(shard, arrival, extra) {
-                return snapshot;
+            if let Some(slot) = snapshot.newest_run().push(shard, relay, extra) {
+                return Arrival { snapshot, slot };
             }
             // The run is full, or sealed by a merge that has published a fresh one. Another
             // thread may have added one, too: if so, do not allocate another.
@@ -451,6 +456,23 @@ impl Publication {
         match self.is_latest(snapshot) {
             true => snapshot.refresh(subject, &self.context, to_root),
             false => self.refresh_touched(subject, to_root),
+        }
+    }
+
+    /// The same for a relay that has just been appended, and may have become eligible. Until a later
+    /// snapshot is in force, its leaf is in that run alone.
+    pub(crate) fn refresh_arrival(
+        &self,
+        arrival: &Arrival<impl Deref<Target = Arc<Snapshot>>>,
+        subject: &Subject<'_>,
+    ) {
+        let Arrival { snapshot, slot } = arrival;
+        match self.is_latest(snapshot) {
+            true => {
+                let leaves = &snapshot.newest_run().leaves;
+                leaves.refresh(*slot, subject, &self.context, true);
+            }
+            false => self.refresh_touched(subject, true),
         }
     }
 

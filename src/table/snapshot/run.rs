@@ -100,16 +100,21 @@ impl Run {
         self.first.wrapping_add(self.leaves.len() as u32)
     }
 
-    /// Adds an arrival to the vacant slots of a shard, or to those that were never used; false if
-    /// it must go to another run.
-    pub(in crate::table) fn push(&self, shard: ShardId, arrival: Handle, extra: &Extra) -> bool {
+    /// Adds an arrival to the vacant slots of a shard, or to those that were never used. Returns its
+    /// slot; `None` if it must go to another run.
+    pub(in crate::table) fn push(
+        &self,
+        shard: ShardId,
+        arrival: Handle,
+        extra: &Extra,
+    ) -> Option<usize> {
         let vacant = &self.vacant[shard.at()];
         let slot = vacant.pop(|slot| self.link(slot));
-        let Some(slot) = slot.or_else(|| self.claim(vacant)) else {
-            return false;
-        };
+        let slot = slot.or_else(|| self.claim(vacant))?;
         extra.set_arrival(self.first.wrapping_add(slot));
-        self.leaves.put(slot as usize, arrival)
+        self.leaves
+            .put(slot as usize, arrival)
+            .then_some(slot as usize)
     }
 
     /// Claims some slots that were never used: the first for the caller, the others for its
@@ -266,18 +271,17 @@ mod tests {
         });
         let extras = [Extra::vacant(), Extra::vacant()];
         for (handle, extra) in handles.iter().zip(&extras) {
-            assert!(run.push(ShardId::FIRST, *handle, extra));
-            assert!(run.slot_of(extra.arrival(), *handle).is_some());
+            let slot = run.push(ShardId::FIRST, *handle, extra);
+            assert!(slot.is_some());
+            assert_eq!(run.slot_of(extra.arrival(), *handle), slot);
             let other = Handle {
                 generation: 8,
                 ..*handle
             };
             assert_eq!(run.slot_of(extra.arrival(), other), None);
         }
-        assert!(
-            !run.push(ShardId::FIRST, handles[0], &Extra::vacant()),
-            "it is full"
-        );
+        let refused = run.push(ShardId::FIRST, handles[0], &Extra::vacant());
+        assert_eq!(refused, None, "it is full");
         assert_eq!(run.iter().count(), 2);
         assert_eq!(run.next_number(), u32::MAX.wrapping_add(FANOUT as u32));
     }
@@ -293,7 +297,7 @@ mod tests {
                 generation: 1,
             };
             let (shard, extra) = (ShardId::of_bits((index % 2).into()), Extra::vacant());
-            assert!(run.push(shard, arrival, &extra), "{index}");
+            assert!(run.push(shard, arrival, &extra).is_some(), "{index}");
             assert!(run.fillings() > fillings);
             fillings = run.fillings();
             let slot = run.slot_of(extra.arrival(), arrival).unwrap();

@@ -38,7 +38,9 @@ impl Arrivals {
     /// Whether the relay came into the run.
     fn push(&self, index: usize) -> bool {
         let subject = self.relays.subject(index);
-        self.run.push(ShardId::FIRST, subject.handle, subject.extra)
+        self.run
+            .push(ShardId::FIRST, subject.handle, subject.extra)
+            .is_some()
     }
 
     fn slot_of(&self, index: usize) -> Option<usize> {
