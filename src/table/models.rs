@@ -241,6 +241,26 @@ fn no_registration_is_refused_for_a_relay_that_is_gone() {
     check(2, || gives_the_place_of_one_that_is_gone(table(1), [1, 2]));
 }
 
+/// A thread helps a departure that it meets late, or before it began.
+#[test]
+fn a_late_helper_counts_no_departure_out_twice() {
+    check(2, || {
+        let table = table(1);
+        register(&table, 1, 1);
+        let other = Arc::clone(&table);
+        let helping = thread::spawn(move || {
+            let guard = epoch::pin();
+            if let Some(record) = other.find(&id(1), &guard) {
+                other.count_out(other.store.shard_of(record.index), &record);
+            }
+        });
+        leave(&table, 1);
+        helping.join().unwrap();
+        let admission = &table.store.shards.get(ShardId::FIRST).admission;
+        assert_eq!(admission.read().places(), 1);
+    });
+}
+
 /// A relay leaves a table for one, and another is registered.
 fn gives_the_place_of_one_that_is_gone(table: Arc<Table>, [first, second]: [u8; 2]) {
     register(&table, first, 1);
