@@ -34,7 +34,7 @@
 
 use crate::footprint::Footprint;
 use crate::relay::Rejection;
-use crate::sync::{AtomicU32, AtomicU64, OnceBox, Ordering, Padded};
+use crate::sync::{AtomicU32, AtomicU64, OnceBox, Ordering, Padded, thread_index};
 use crate::table::record::Subject;
 use crate::table::snapshot::context::Context;
 use crate::table::snapshot::filters::FilterId;
@@ -43,7 +43,7 @@ use crate::table::snapshot::lanes::{BestChildren, best_children};
 use crate::table::snapshot::leaf::{Leaf, Summary, SummaryWord};
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
 use crate::table::snapshot::leaves::Leaves;
-use crate::table::snapshot::tree::{FANOUT, Tree};
+use crate::table::snapshot::tree::Tree;
 use crate::time::Tick;
 
 /// See the module's description.
@@ -55,8 +55,7 @@ pub(crate) struct Forest {
     /// Allocated when the first relay is in any other tier.
     higher: OnceBox<HigherTiers>,
     /// How many relays are in each state, by its number; none in [`VACANT`]. They are in several
-    /// stripes, by slot, so that threads that are busy with different relays seldom write the
-    /// same.
+    /// stripes, by the number of the thread, so that few threads write the same.
     counts: Box<[Padded<[AtomicU32; StateCounts::LEN]>]>,
 }
 
@@ -225,7 +224,7 @@ impl Forest {
     fn refresh_in(&self, (tier, trees): (u8, &TierTrees), source: &LeafSource<'_>, to_root: bool) {
         let summary = || source.summary(tier, self.filter);
         let (before, after) = trees.summaries.update(source.slot, to_root, summary);
-        self.recount(source.slot, before, after);
+        self.recount(before, after);
         if let Some(joint) = trees.joint.as_ref().filter(|_| to_root || before != after) {
             joint.update(source.slot, to_root, || Some(source.joint(trees)));
         }
@@ -241,7 +240,7 @@ impl Forest {
         let (tier, trees) = self.trees_of(source);
         let summary = || source.summary(tier, self.filter);
         let (before, after) = trees.summaries.set(source.slot, summary);
-        self.recount(source.slot, before, after);
+        self.recount(before, after);
         if let Some(joint) = &trees.joint {
             joint.set(source.slot, || Some(source.joint(trees)));
         }
@@ -255,7 +254,7 @@ impl Forest {
         let zero = || is_vacant().then_some(0);
         for (_, trees) in self.each_tier() {
             let (before, after) = trees.summaries.update(slot, false, zero);
-            self.recount(slot, before, after);
+            self.recount(before, after);
             if let Some(joint) = &trees.joint {
                 joint.update(slot, false, zero);
             }
@@ -270,13 +269,13 @@ impl Forest {
         self.each_tier().for_each(|(_, trees)| trees.join_all());
     }
 
-    fn recount(&self, slot: usize, before: u64, after: u64) {
+    fn recount(&self, before: u64, after: u64) {
         let number = |word| SummaryWord(word).state_number();
         let (before, after) = (number(before), number(after));
         if before == after {
             return;
         }
-        let counts = &self.counts[(slot / FANOUT) & (self.counts.len() - 1)];
+        let counts = &self.counts[thread_index() & (self.counts.len() - 1)];
         // Relaxed, twice: see `counts`. Slots without a relay are not counted.
         if before != VACANT {
             counts[before].fetch_sub(1, Ordering::Relaxed);
@@ -293,11 +292,11 @@ impl Forest {
         for stripe in self.counts.iter() {
             for (sum, count) in sums.iter_mut().zip(&**stripe) {
                 // Relaxed: nothing is read by way of a count.
-                *sum += count.load(Ordering::Relaxed) as i32;
+                *sum = sum.wrapping_add(count.load(Ordering::Relaxed) as i32);
             }
         }
         // A sum is below zero for a moment if one thread counts a relay out before another has
-        // counted it in.
+        // counted it in. A count alone may be below zero for long.
         StateCounts(sums.map(|sum| sum.max(0) as usize))
     }
 
