@@ -37,7 +37,6 @@ use crate::relay::{Endpoint, NodeId, RegisterOptions};
 use crate::table::record::{Announcement, Lifecycle, Origin};
 use crate::table::{Hash, LiveRecord, RecordRef};
 use crate::time::{Moment, Tick};
-use std::cell::OnceCell;
 
 impl Inner {
     /// Renews a relay whose announcement stays as it is, as nearly all renewals do. False,
@@ -92,11 +91,11 @@ impl Inner {
         now: Moment,
         accept: impl Fn(&Announcement) -> bool,
     ) -> bool {
-        let pinned = OnceCell::new();
-        let Some(record) = self.relays.table.find_to_renew(hash, id, &pinned) else {
+        let table = &self.relays.table;
+        let Some((index, guard)) = table.find_to_renew(hash, id) else {
             return false;
         };
-        let Some(record) = record.observe_live() else {
+        let Some(record) = table.record_seen_at(index, &guard).observe_live() else {
             return false;
         };
         let (word, current) = (record.word(), record.announcement());

@@ -118,7 +118,7 @@ use crate::table::snapshot::{MergedRelay, Merger, Publication, SelectionSettings
 use crate::time::{Tick, Watch};
 use index::{Accept, Index};
 use shards::ShardLayout;
-use std::cell::OnceCell;
+use std::cell::Cell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use store::Store;
@@ -315,20 +315,20 @@ impl Table {
     ///
     /// The thread is pinned once it comes to a record that may be that of the id; most ids that
     /// are not registered have none. What a bucket says of a record is no more than a hint, pinned
-    /// or not.
+    /// or not. Returns the index, for [`record_seen_at`](Self::record_seen_at).
     ///
     /// Prefetches the announcement at the index of the record. Record and announcement are
     /// taken and freed together, so that is the right one unless the relay renewed with
     /// changes.
     #[inline(always)]
-    pub(crate) fn find_to_renew<'g>(
-        &'g self,
-        hash: Hash,
-        id: &NodeId,
-        pinned: &'g OnceCell<Guard>,
-    ) -> Option<RecordRef<'g>> {
-        let found = self.index.find(hash, ToRenew { id, pinned }, self)?;
-        Some(self.at(found, pinned.get_or_init(epoch::pin)))
+    pub(crate) fn find_to_renew(&self, hash: Hash, id: &NodeId) -> Option<(u32, Guard)> {
+        let pinned = Cell::new(None);
+        let wanted = ToRenew {
+            id,
+            pinned: &pinned,
+        };
+        let found = self.index.find(hash, wanted, self);
+        found.zip(pinned.into_inner())
     }
 
     /// Whether there is a record of `id` whose lifecycle word `accept` accepts; it must accept
@@ -514,16 +514,21 @@ impl Accept<Table> for Other<'_> {
 /// The live record of an id, whose announcement is prefetched. Pins the thread.
 struct ToRenew<'a> {
     id: &'a NodeId,
-    pinned: &'a OnceCell<Guard>,
+    pinned: &'a Cell<Option<Guard>>,
 }
 
 impl Accept<Table> for ToRenew<'_> {
     #[inline(always)]
     fn accepts(&self, index: u32, table: &Table) -> bool {
         table.store.prefetch_announcement(index);
-        let Self { id, pinned } = self;
-        let guard = pinned.get_or_init(epoch::pin);
-        LiveOf { id, guard }.accepts(index, table)
+        let guard = self.pinned.take().unwrap_or_else(epoch::pin);
+        let live = LiveOf {
+            id: self.id,
+            guard: &guard,
+        };
+        let is_its = live.accepts(index, table);
+        self.pinned.set(Some(guard));
+        is_its
     }
 }
 

@@ -286,7 +286,7 @@ mod tests {
             Chain::of_each([6, 1, 4, 0].into_iter(), link_of).unwrap(),
             link_of,
         );
-        let mut pop = |most| {
+        let pop = |most| {
             let (chain, count) = stack.pop_chain(most, link_of)?;
             let items: Vec<_> = chain.into_items(link_of).collect();
             assert_eq!(items.len(), count as usize);
