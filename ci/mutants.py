@@ -373,7 +373,7 @@ MUTANTS = [
      "a_lease_by_an_old_snapshot_reaches_the_next_base"),
     ("arrival is refreshed in an outdated snapshot", "src/table/snapshot/publication.rs",
      "match self.is_latest(snapshot) {\n            true => {", "match true {\n            true => {",
-     "a_registered_relay_is_found_beside_a_merge"),
+     "a_registered_relay_is_found_beside_a_merge at its bound"),
     ("snapshot is published before its number", "src/table/snapshot/publication.rs",
      "        self.latest.fetch_max(next.number, Ordering::AcqRel);\n        self.current.replace(current, Arc::new(next))",
      "        let number = next.number;\n        let previous = self.current.replace(current, Arc::new(next));\n        self.latest.fetch_max(number, Ordering::AcqRel);\n        previous",
