@@ -15,7 +15,7 @@
 //! swept, by a `fetch_max` with release. Three kinds of deadline are not on the wheel in time:
 //!
 //! - A registration puts its record into the inbox, and then looks at the tick. If its deadline has
-//!   passed, it begins again with a later one: [`Inner::is_in_time`].
+//!   passed, it begins again with a later one: `is_in_time` in `registry/admit.rs`.
 //! - If a record was put there in time, but is not admitted yet when its deadline has passed,
 //!   the sweep that visits it is not complete.
 //! - Other deadlines count as [in flight](crate::table::Table::in_flight), beside which no sweep is

@@ -1,6 +1,6 @@
 //! Deadlines that are on their way to the inbox of a shard.
 //!
-//! Most deadlines need no count: see [`expiry`](crate::registry::expiry). A call that cannot choose
+//! Most deadlines need no count: see `registry/expiry.rs`. A call that cannot choose
 //! another deadline counts itself as in flight, by a read-modify-write before it reads the tick,
 //! and a sweep reads the counts by one each. So if all are zero, each such deadline up to the tick
 //! of the sweep is in an inbox.
