@@ -36,7 +36,7 @@ impl Inner {
         if !replaced.is_some_and(Closing::is_counted) {
             self.ensure_room(request, guard)?;
         }
-        // Of one that is resumed, the deadline may have passed: it cannot have a later one.
+        // A relay that is restored keeps its deadline, also if that has passed.
         let in_flight = request.resumed.map(|_| table.in_flight(request.hash));
         let deadline = match request.resumed {
             Some(resumed) => resumed.deadline,

@@ -19,7 +19,8 @@
 //! - If a record was put there in time, but is not admitted yet when its deadline has passed,
 //!   the sweep that visits it is not complete.
 //! - Other deadlines count as [in flight](crate::table::Table::in_flight), beside which no sweep is
-//!   complete: those that a renewal moves forward, and those of relays that are restored.
+//!   complete: those that a renewal moves forward, those of relays that are restored, and those of
+//!   relays that restart, in case they do not get a new record.
 
 use crate::footprint::Footprint;
 use crate::registry::counters::Occasion;

@@ -103,7 +103,7 @@ pub(super) fn forget_unless_needed(
 /// Forgets a record that has just departed, unless it has leases or operator settings.
 pub(super) fn forget_or_keep(relays: &Relays, closing: Closing<'_>, tick: Tick) {
     let record = closing.record();
-    // It was departing before its load was closed, which is a touch of it.
+    // The load was closed after the lifecycle had changed, which touches it.
     if Reasons::of(&record, record.load(), tick).are_any {
         closing.keep();
         // A reason may have ended before the record was kept.

@@ -33,7 +33,6 @@ use crate::registry::announcement::{amended, is_changed};
 use crate::registry::inner::Inner;
 use crate::registry::request::{AttemptError, Registration, Request};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
-
 use crate::table::record::{Announcement, Lifecycle, Origin};
 use crate::table::{Hash, LiveRecord, RecordRef};
 use crate::time::{Moment, Tick};

@@ -132,6 +132,11 @@ impl Inner {
         let announcement = amended(current, request).unwrap_or_else(|| current.clone());
         self.check_announced(request, &announcement)?;
         self.deadline(now, announcement.ttl_nanos)?;
+        // If there is no new record, it is live again with the deadline that it has.
+        let _in_flight = self.relays.table.in_flight(request.hash);
+        if !self.is_in_time(record.word().deadline()) {
+            return Err(AttemptError::Conflict);
+        }
         let closing = self.relays.table.close_live(record);
         let closing = closing.ok_or(AttemptError::Conflict)?;
         self.move_to_new_record(closing, request, now, announcement)?;

@@ -7,11 +7,11 @@ use super::{AtomicU32, AtomicU64, Ordering};
 /// All read-modify-writes of a word have one order, so of two threads that touch or change it,
 /// the later one sees what the other did before.
 ///
-/// Acquire and release would do by the memory model. But for x86 LLVM makes a load behind a fence of
-/// a read-modify-write that adds nothing (issue 101551 of llvm-project), and with a weaker
-/// order than `SeqCst` it leaves out the fence, too, where the result is not used. Then both
-/// threads may miss what the other did. With the fence none does: there, each
-/// read-modify-write that does change a word is a fence itself.
+/// Acquire and release would do by the memory model. But for x86, LLVM turns a read-modify-write that
+/// adds nothing into a fence and a load (issue 101551 of llvm-project). With an order below
+/// `SeqCst` it leaves out the fence as well, where the result is not used: then both threads may
+/// miss what the other did. With the fence, one of them sees it, because on x86 each
+/// read-modify-write that changes a word is a fence, too.
 pub(crate) trait Touch {
     /// What the word holds.
     type Value;

@@ -236,10 +236,9 @@ impl Table {
 
     /// Counts a departing record out, unless another thread does.
     pub(super) fn count_out(&self, shard: &Shard, record: &RecordRef<'_>) {
-        let handle = record.handle();
         loop {
             let seen = self.help_unfinished(shard, record.guard);
-            // It stays so while the admission word is as it was seen.
+            // It stays so, of this generation, while the admission word is as it was seen.
             let departing = record.lifecycle();
             if !departing.is_departing() {
                 // Another thread did. The admission word may still name the record as
@@ -249,7 +248,7 @@ impl Table {
             }
             if self.store.shards.has_too_many(seen) {
                 self.store.shards.relieve(record.index);
-            } else if let Some(named) = shard.admission.count_out(seen, handle) {
+            } else if let Some(named) = shard.admission.count_out(seen, record.handle()) {
                 self.finish(shard, named, record, (departing, departing.closing()));
                 return;
             }

@@ -63,6 +63,11 @@ impl<T: Zeroable + Send + Sync> Slab<T> {
         self.links.get(index)
     }
 
+    /// The same, if this thread sees that there is one.
+    pub(super) fn find_link(&self, index: u32) -> Option<&AtomicU32> {
+        self.links.find(index)
+    }
+
     /// If the indices below `high_water` were used so far.
     pub(super) fn footprint(&self, high_water: u32) -> Footprint {
         self.items.footprint(high_water) + self.links.footprint(high_water)

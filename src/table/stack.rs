@@ -171,27 +171,29 @@ impl TaggedStack {
     /// Takes the top item, if there is any.
     #[inline]
     pub(super) fn pop<'a>(&self, link_of: impl Fn(u32) -> &'a AtomicU32) -> Option<u32> {
-        self.pop_chain(1, link_of).map(|(chain, _)| chain.bottom())
+        let popped = self.pop_chain(1, |index| Some(link_of(index)));
+        popped.map(|(chain, _)| chain.bottom())
     }
 
     /// Takes so many items from the top, at least one, or all if there are fewer; and how many
-    /// there are.
+    /// there are. `link_of` may have no link of an item that another thread has just pushed.
     #[inline]
     pub(super) fn pop_chain<'a>(
         &self,
         most: u32,
-        link_of: impl Fn(u32) -> &'a AtomicU32,
+        link_of: impl Fn(u32) -> Option<&'a AtomicU32>,
     ) -> Option<(Chain, u32)> {
         // Acquire: the links were written before their items were pushed.
         let mut top = self.top.load(Ordering::Acquire);
         loop {
             let (mut bottom, mut count) = ((top as u32).checked_sub(1)?, 1);
-            // Relaxed: a stale link makes the compare-and-swap fail by its tag. It names an item,
-            // since each link does.
-            let mut below = link_of(bottom).load(Ordering::Relaxed);
+            // Relaxed: a link that another thread has changed makes the compare-and-swap fail by the
+            // tag. So does one that is missing.
+            let below_of = |index| link_of(index).map_or(0, |link| link.load(Ordering::Relaxed));
+            let mut below = below_of(bottom);
             while count < most && below != 0 {
                 bottom = below - 1;
-                below = link_of(bottom).load(Ordering::Relaxed);
+                below = below_of(bottom);
                 count += 1;
             }
             let next = (top >> 32).wrapping_add(count.into()) << 32 | u64::from(below);
@@ -287,7 +289,7 @@ mod tests {
             link_of,
         );
         let pop = |most| {
-            let (chain, count) = stack.pop_chain(most, link_of)?;
+            let (chain, count) = stack.pop_chain(most, |index| Some(link_of(index)))?;
             let items: Vec<_> = chain.into_items(link_of).collect();
             assert_eq!(items.len(), count as usize);
             Some(items)
@@ -334,7 +336,7 @@ mod models {
 
         fn pop(&self, most: u32) -> Vec<u32> {
             let link_of = |index: u32| &self.links[index as usize];
-            let popped = self.stack.pop_chain(most, link_of);
+            let popped = self.stack.pop_chain(most, |index| Some(link_of(index)));
             popped.map_or_else(Vec::new, |(chain, _)| chain.into_items(link_of).collect())
         }
     }

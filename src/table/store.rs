@@ -356,7 +356,8 @@ impl Store {
     #[cold]
     pub(super) fn free_records(&self, shard: &Shard, _pinned: &Guard) -> bool {
         let link_of = |index| self.records.link(index);
-        let Some((freed, count)) = shard.reclaimable_records.pop_chain(BATCH, link_of) else {
+        let find_link = |index| self.records.find_link(index);
+        let Some((freed, count)) = shard.reclaimable_records.pop_chain(BATCH, find_link) else {
             return false;
         };
         let (mut records, mut announcements) = (Batch::default(), Batch::default());
@@ -383,7 +384,9 @@ impl Store {
     #[cold]
     pub(super) fn free_announcements(&self, shard: &Shard, _pinned: &Guard) -> bool {
         let link_of = |index| self.announcements.link(index);
-        let Some((freed, count)) = shard.reclaimable_announcements.pop_chain(BATCH, link_of) else {
+        let find_link = |index| self.announcements.find_link(index);
+        let reclaimable = &shard.reclaimable_announcements;
+        let Some((freed, count)) = reclaimable.pop_chain(BATCH, find_link) else {
             return false;
         };
         let mut batch = Batch::default();

@@ -18,6 +18,11 @@
 //! Both change the word on top, or the link. If the pushing thread came first, the draining
 //! one reads the deadline. Otherwise the pushing thread sees the tick, and so that its deadline
 //! has passed.
+//!
+//! One case is left: a thread is delayed between the two steps of its push, another one finds the
+//! record queued, and its deadline passes meanwhile, a whole TTL later. A sweep does not know of it
+//! before the first thread goes on. Until then the relay is not found, as all calls compare
+//! deadlines, but it has a place.
 
 use crate::sync::{AtomicU32, Ordering};
 

@@ -216,13 +216,11 @@ impl Snapshot {
         }
     }
 
-    /// A run for the arrivals after so many that are not to be merged yet. Its trees count as many
-    /// free units as that of the base.
+    /// A run for arrivals beside so many that no merge has begun with. Its trees count as many free
+    /// units as that of the base.
     fn fresh_run(&self, unmerged: usize, filters: &Filters) -> Arc<Run> {
         let first = (self.base.len() / 64).min(RUN_FIRST);
-        let capacity = first
-            .max(unmerged * growth(unmerged))
-            .clamp(RUN_MIN, RUN_MAX);
+        let capacity = first.max(next_length(unmerged)).clamp(RUN_MIN, RUN_MAX);
         let number = self.newest_run().next_number();
         let precision = self.base.leaves.precision;
         let filters = filters.active();
@@ -265,10 +263,13 @@ const RUN_MIN: usize = if cfg!(relay_loom) { 1 } else { 64 };
 const RUN_FIRST: usize = FANOUT * FANOUT;
 const RUN_MAX: usize = 1 << 22;
 
-/// How many times as long as all before it together the next run is: short ones grow fast, so that
-/// there are few.
-fn growth(unmerged: usize) -> usize {
-    if unmerged < 1 << 14 { 3 } else { 1 }
+/// The length of the run after those that have so many slots together. While they are short it is
+/// three times that, so that there are few.
+fn next_length(unmerged: usize) -> usize {
+    match unmerged {
+        ..0x4000 => 3 * unmerged,
+        _ => unmerged,
+    }
 }
 
 /// If there are so many times as many arrivals as relays in the base, they are
@@ -459,8 +460,8 @@ impl Publication {
         }
     }
 
-    /// The same for a relay that has just been appended, and may have become eligible. Until a later
-    /// snapshot is in force, its leaf is in that run alone.
+    /// Recomputes the leaf of a relay that has just been appended, and may have become eligible.
+    /// Until a later snapshot is in force, the leaf is in that run alone.
     pub(crate) fn refresh_arrival(
         &self,
         arrival: &Arrival<impl Deref<Target = Arc<Snapshot>>>,

@@ -24,9 +24,9 @@
 //! words of its node: in step 2 it joins the word above with the raised one. That says too much if
 //! another thread has lowered the raised word meanwhile, and recomputed the word above before this
 //! thread read it. So the thread reads the raised word once more after step 3. If its fields have
-//! changed, it recomputes the word above from the whole node, and goes on upwards as if it had
-//! lowered that. If the raised word is lowered later, the thread that does so recomputes the word
-//! above after this thread wrote it.
+//! changed, it recomputes the word above from the whole node. If it lowers that, perhaps from what
+//! another thread wrote, it goes on upwards as any thread that lowers a word. If the raised word is
+//! lowered later, the thread that does so recomputes the word above after this thread wrote it.
 //!
 //! Above a word that says enough already, step 1 raises the version, by one addition, and the
 //! others are left out. What other threads computed from before the addition fails as well, and
@@ -242,9 +242,9 @@ impl<J: Join> Tree<J> {
         J::join(self.words(level - 1, at))
     }
 
-    /// Raises the word above the one at `below`, which this thread raised to `fields`, or which had
-    /// them before if it `is_unchanged`; see the module's description. Returns the fields before and
-    /// after.
+    /// Raises the word above the one at `below`, which has these `fields`: by a change of this
+    /// thread, unless that word `is_unchanged`. See the module's description. Returns the fields of
+    /// the word above before and after.
     fn raise(&self, level: usize, below: usize, fields: u64, is_unchanged: bool) -> (u64, u64) {
         let at = below / FANOUT;
         let word = self.word(level, at);
@@ -265,10 +265,12 @@ impl<J: Join> Tree<J> {
         if before == after || self.fields(level - 1, below) == fields {
             return (before, after);
         }
-        match self.recompute(level, at, || Some(self.joined(level, at))) {
-            (_, corrected) if corrected == after => (before, after),
-            // Another thread may have computed the word above from what was too much.
-            (_, corrected) => (after, corrected),
+        let (replaced, corrected) = self.recompute(level, at, || Some(self.joined(level, at)));
+        // Another thread may have computed the word above from either.
+        let most = J::join_two(after, replaced);
+        match J::join_two(most, corrected) == corrected {
+            true => (before, corrected),
+            false => (most, corrected),
         }
     }
 
