@@ -397,7 +397,7 @@ MUTANTS = [
      "a_leaf_says_what_its_record_says_after_two_updates"),
     ("word that another thread wrote is lowered for nothing above", "src/table/snapshot/tree.rs",
      "let most = J::join_two(after, replaced);", "let most = after;",
-     "three_updates_of_one_leaf_leave_nothing_above"),
+     "a_word_that_one_thread_lowers_for_another_is_lowered_above"),
     ("word above a raised one is replaced by it", "src/table/snapshot/tree.rs",
      "let raised = |seen| J::join_two(seen, fields);", "let raised = |_| fields;",
      "a_leaf_is_in_the_root_beside_a_sibling_that_rises"),
