@@ -3,8 +3,8 @@
 //! An arrival claims a slot by one atomic addition, and then fills it by one compare-and-swap.
 //! When its relay departs, the slot is *vacated*, and the next arrival of the same shard takes
 //! it. So relays that come and go in turns use the same slots again and again, and neither make
-//! the run grow nor cause merges. A shard claims several slots at a time, and keeps those that
-//! it does not need yet with those that were vacated.
+//! the run grow nor cause merges. In a long run a shard claims several slots at a time, and keeps
+//! those that it does not need yet with those that were vacated.
 //!
 //! A merge *seals* the run: a bit in the claim counter stops further claims, and slots that
 //! were claimed but are empty are closed. If an arrival finds its slot closed, or the run sealed
