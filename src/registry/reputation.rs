@@ -80,6 +80,7 @@ impl Reputation {
     /// Keeps the penalties of a record that is being forgotten.
     pub(super) fn save(&self, record: &RecordRef<'_>) {
         let circuit = record.circuit();
+        // As a rule there is nothing to keep, and nothing to replace.
         if circuit == Circuit::CLOSED && !self.history.is_used() {
             return;
         }

@@ -22,9 +22,9 @@
 //! 7. A compare-and-swap (acquire and release) of the word that was loaded in step 5 takes a
 //!    place for the record and names it, *unfinished*. This decides. If any relay of the shard
 //!    was admitted or counted out since step 5, it fails, and the thread goes on at step 5.
-//! 8. Any thread that finds the word unfinished, first of all this one, changes the lifecycle
-//!    from staged to *live* by a compare-and-swap (acquire and release), and then clears the
-//!    unfinished bit ([`help_unfinished`](Table::help_unfinished)).
+//! 8. The thread changes the lifecycle from staged to *live* by a compare-and-swap (acquire and
+//!    release), and then clears the unfinished bit ([`finish`](Table::finish)). Any other thread
+//!    that finds the word unfinished does so, too ([`help_unfinished`](Table::help_unfinished)).
 //!
 //! A [placeholder](Table::create_placeholder), for an operator setting of an id without a
 //! record, enters the same way. It is not counted, and becomes gone instead of live.
@@ -229,9 +229,8 @@ impl<'g> Staged<'g> {
 
     /// Removes and retires a record that was not admitted.
     pub(crate) fn withdraw(self) {
-        let Self { record, .. } = self;
-        let word = record.lifecycle();
-        debug_assert!(word.is_staged());
+        let Self { record, word, .. } = self;
+        debug_assert_eq!(record.lifecycle(), word);
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();
         self.table

@@ -446,20 +446,6 @@ impl Publication {
         self.load().refresh(subject, &self.context, to_root);
     }
 
-    /// The same, by a snapshot that the caller has loaded, unless there is a later one.
-    #[inline]
-    pub(crate) fn refresh_touched_in(
-        &self,
-        snapshot: &Snapshot,
-        subject: &Subject<'_>,
-        to_root: bool,
-    ) {
-        match self.is_latest(snapshot) {
-            true => snapshot.refresh(subject, &self.context, to_root),
-            false => self.refresh_touched(subject, to_root),
-        }
-    }
-
     /// Recomputes the leaf of a relay that has just been appended, and may have become eligible.
     /// Until a later snapshot is in force, the leaf is in that run alone.
     pub(crate) fn refresh_arrival(
@@ -484,7 +470,7 @@ impl Publication {
 
     /// [`refresh_touched`](Self::refresh_touched) after a change by which the relay did not
     /// become eligible. Most such changes leave the leaf as it is, and cost nothing.
-    /// `snapshot` is one that the caller has loaded.
+    /// `snapshot` is one that the caller has loaded; it serves unless there is a later one.
     ///
     /// A leaf depends on more than the load. A thread that changes something else touches
     /// the load word before it refreshes the leaf. So either that thread sees this change of
@@ -502,8 +488,10 @@ impl Publication {
             return;
         }
         match snapshot {
-            Some(snapshot) => self.refresh_touched_in(snapshot, subject, false),
-            None => self.refresh_touched(subject, false),
+            Some(snapshot) if self.is_latest(snapshot) => {
+                snapshot.refresh(subject, context, false);
+            }
+            _ => self.refresh_touched(subject, false),
         }
     }
 
