@@ -2,7 +2,7 @@
 
 use crate::events::event::Event;
 use crate::events::wakers::{Waiting, Wakers};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, LoadInOrder, Mutex, Ordering, fence};
 use crate::time::Tick;
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -77,6 +77,16 @@ impl EventLog {
     #[inline]
     pub(crate) fn publish(&self, observe: impl FnOnce() -> Option<Event>) {
         if self.has_subscribers() {
+            self.append(|_| observe());
+        }
+    }
+
+    /// The same after a change by a sequentially consistent read-modify-write, the last step by
+    /// which a subscriber could tell the relay from what it was.
+    #[inline]
+    pub(crate) fn publish_in_order(&self, observe: impl FnOnce() -> Option<Event>) {
+        // In order: see the module's description.
+        if self.subscribers.load_in_order() != 0 {
             self.append(|_| observe());
         }
     }

@@ -14,8 +14,10 @@
 //!
 //! A thread that changes a relay looks for subscribers afterwards, and a subscriber reads
 //! all relays after it has subscribed. Each executes a sequentially consistent fence between
-//! the two steps. So of any change either the subscriber sees the result, or the thread sees
-//! the subscriber.
+//! the two steps. A thread that has a relay join or depart needs none: it changes the lifecycle by
+//! a sequentially consistent compare-and-swap, and then looks
+//! [in order](crate::sync::LoadInOrder). So of any change either the subscriber sees the result,
+//! or the thread sees the subscriber.
 //!
 //! A plain renewal publishes nothing, with one exception: a thread that lists all relays after
 //! the deadline may have left out the relay, which a renewal from before then postpones. Of the
@@ -24,7 +26,8 @@
 //!
 //! # What it costs
 //!
-//! Without subscribers: a fence and a load, for calls that change membership or standing. Finds,
+//! Without subscribers: a fence and a load, for calls that change membership or standing, or the
+//! load alone. Finds,
 //! leases, plain renewals, loads and round trips publish nothing. With subscribers such a call
 //! also takes the lock of the log, for as long as it takes to copy a
 //! [`RelayInfo`](crate::RelayInfo). A subscriber that reads slowly delays no other thread.

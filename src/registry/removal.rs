@@ -39,14 +39,17 @@ impl Inner {
     /// Makes a relay depart that is live at `now`, if it comes from where `accept` says.
     fn remove_live(&self, id: &NodeId, now: Tick, accept: impl Fn(Origin) -> bool) -> bool {
         let relays = &self.relays;
+        let hash = relays.table.hash(id);
         let guard = epoch::pin();
-        while let Some(record) = relays.find_live(id, now, &guard) {
+        let find = || relays.table.find_hashed(hash, id, &guard)?.observe().live_at(now);
+        while let Some(record) = find() {
             if !accept(record.announcement().origin) {
                 return false;
             }
             if let Some(closing) = relays.table.depart(record) {
                 closing.publish_departed(Departure::Left);
-                self.expiry.remember(relays, closing, now, false);
+                self.expiry
+                    .remember(relays, closing.with_hash(hash), now, false);
                 return true;
             }
         }

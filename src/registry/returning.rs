@@ -113,6 +113,8 @@ impl Inner {
         if !returning.admit() {
             return Err(AttemptError::Conflict);
         }
+        // A lease may have been released before this: see `Publication::refresh_load`.
+        record.touch_load();
         record.refresh_arrival(&arrival);
         recheck_outage_end(&record);
         drop(pending);

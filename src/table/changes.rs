@@ -30,7 +30,8 @@ impl RecordRef<'_> {
     /// Publishes that the relay was admitted which was registered at this moment.
     #[inline]
     pub(crate) fn publish_joined(&self, registered_at: u64, returned: bool) {
-        self.events().publish(|| {
+        // In order after the transition that made it live.
+        self.events().publish_in_order(|| {
             let announcement = self.observe_live()?.announcement();
             // If it left and came back since, that is published by another thread.
             let is_the_same = announcement.registered_at == registered_at;
@@ -137,7 +138,8 @@ impl Closing<'_> {
     #[inline]
     pub(crate) fn publish_departed(&self, departure: Departure) {
         let record = self.record();
-        record.events().publish(|| {
+        // In order after the transition by which it departs.
+        record.events().publish_in_order(|| {
             let Tick(tick) = record.publication().context.now();
             let id = record.identity();
             Some(match departure {

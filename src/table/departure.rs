@@ -67,6 +67,8 @@ pub(crate) struct Closing<'g> {
     last: ObservedRecord<'g>,
     /// Whether it is still counted, until another record takes its place.
     is_counted: bool,
+    /// The hash of its id, if the caller has computed that.
+    hash: Option<Hash>,
 }
 
 impl<'g> Closing<'g> {
@@ -77,6 +79,14 @@ impl<'g> Closing<'g> {
 
     pub(crate) fn is_counted(&self) -> bool {
         self.is_counted
+    }
+
+    /// The same, with the hash of its id, which [`forget`](Self::forget) then does not compute.
+    pub(crate) fn with_hash(self, hash: Hash) -> Self {
+        Self {
+            hash: Some(hash),
+            ..self
+        }
     }
 
     pub(crate) fn record(&self) -> RecordRef<'g> {
@@ -145,7 +155,8 @@ impl<'g> Closing<'g> {
             // It has not departed, which would have raised the generation.
             record.record.end_generation();
         }
-        let hash = self.table.hash(&record.identity());
+        let hash = self.hash;
+        let hash = hash.unwrap_or_else(|| self.table.hash(&record.identity()));
         self.table
             .unlink_and_retire(record, hash, self.last.word().announced());
     }
@@ -231,6 +242,7 @@ impl Table {
             table: self,
             last,
             is_counted,
+            hash: None,
         }
     }
 

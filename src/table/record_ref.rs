@@ -330,9 +330,12 @@ impl<'g> RecordRef<'g> {
         publication.refresh_touched(&self.subject(), fully);
     }
 
-    /// The same, fully, for a relay that has just been appended.
+    /// The same, fully, for a relay that has just been appended and made live.
+    ///
+    /// If its record is new, no other thread has changed the load without having seen the relay
+    /// live, so there is nothing to touch: such a thread judges whether the leaf stays as it is by
+    /// all that this one sees.
     pub(crate) fn refresh_arrival(&self, arrival: &Arrival<impl Deref<Target = Arc<Snapshot>>>) {
-        self.touch_load();
         let publication = &self.store.publication;
         publication.refresh_arrival(arrival, &self.subject());
     }

@@ -360,13 +360,14 @@ impl Record {
     #[inline]
     pub(in crate::table) fn transition(&self, current: Lifecycle, next: Lifecycle) -> bool {
         // AcqRel: publishes a new announcement, takes over what the last
-        // transition published. Failure leads to a fresh load.
+        // transition published. SeqCst, also on failure: loads that follow are in order after a
+        // transition, whichever thread made it.
         self.lifecycle
             .compare_exchange(
                 current.bits(),
                 next.bits(),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
+                Ordering::SeqCst,
+                Ordering::SeqCst,
             )
             .is_ok()
     }

@@ -55,7 +55,8 @@ pub(crate) struct Forest {
     /// Allocated when the first relay is in any other tier.
     higher: OnceBox<HigherTiers>,
     /// How many relays are in each state, by its number; none in [`VACANT`]. They are in several
-    /// stripes, by the number of the thread, so that few threads write the same.
+    /// stripes. Each of the first half belongs to one thread, by its number, and is written by plain
+    /// stores. The other threads share the second half.
     counts: Box<[Padded<[AtomicU32; StateCounts::LEN]>]>,
 }
 
@@ -251,16 +252,23 @@ impl Forest {
 
     /// Zeroes the leaf of a slot, while `is_vacant` says that there is no relay.
     pub(super) fn clear(&self, slot: usize, is_vacant: impl Fn() -> bool) {
+        self.clear_in(&self.lowest, slot, &is_vacant);
+        if let Some(higher) = self.higher.get() {
+            let each = higher.iter();
+            each.for_each(|(_, trees)| self.clear_in(trees, slot, &is_vacant));
+        }
+    }
+
+    #[inline(always)]
+    fn clear_in(&self, trees: &TierTrees, slot: usize, is_vacant: &impl Fn() -> bool) {
         let zero = || is_vacant().then_some(0);
-        for (_, trees) in self.each_tier() {
-            let (before, after) = trees.summaries.update(slot, false, zero);
-            self.recount(before, after);
-            if let Some(joint) = &trees.joint {
-                joint.update(slot, false, zero);
-            }
-            if let Some(free) = &trees.free_units {
-                free.update(slot, false, zero);
-            }
+        let (before, after) = trees.summaries.update(slot, false, zero);
+        self.recount(before, after);
+        if let Some(joint) = &trees.joint {
+            joint.update(slot, false, zero);
+        }
+        if let Some(free) = &trees.free_units {
+            free.update(slot, false, zero);
         }
     }
 
@@ -275,13 +283,22 @@ impl Forest {
         if before == after {
             return;
         }
-        let counts = &self.counts[thread_index() & (self.counts.len() - 1)];
-        // Relaxed, twice: see `counts`. Slots without a relay are not counted.
-        if before != VACANT {
-            counts[before].fetch_sub(1, Ordering::Relaxed);
-        }
-        if after != VACANT {
-            counts[after].fetch_add(1, Ordering::Relaxed);
+        let thread = thread_index();
+        let (owned, shared) = self.counts.split_at(self.counts.len() / 2);
+        let changes = [(before, 1_u32.wrapping_neg()), (after, 1)];
+        // Slots without a relay are not counted.
+        let changes = changes.into_iter().filter(|&(state, _)| state != VACANT);
+        // Relaxed, three times: see `counts`.
+        if let Some(own) = owned.get(thread) {
+            changes.for_each(|(state, change)| {
+                let count = own[state].load(Ordering::Relaxed);
+                own[state].store(count.wrapping_add(change), Ordering::Relaxed);
+            });
+        } else {
+            let stripe = &shared[thread & (shared.len() - 1)];
+            changes.for_each(|(state, change)| {
+                stripe[state].fetch_add(change, Ordering::Relaxed);
+            });
         }
     }
 

@@ -343,8 +343,10 @@ impl Leaves {
     /// Zeroes the leaf of a slot, if there is no relay.
     pub(crate) fn clear_vacant(&self, slot: usize) {
         let is_vacant = || self.at(slot).is_none();
-        self.each_forest()
-            .for_each(|forest| forest.clear(slot, is_vacant));
+        self.all.clear(slot, is_vacant);
+        for forest in &self.filtered {
+            forest.clear(slot, is_vacant);
+        }
         if let Some(trees) = self.suspended() {
             let zero = || is_vacant().then_some(0);
             trees.due.update(slot, false, zero);

@@ -1,6 +1,7 @@
 //! The records on which a change is under way, so that other threads can check these records
-//! themselves. Few changes are under way at a time: each takes one of a few slots. If these are
-//! taken, a count says that there are more.
+//! themselves. Few changes are under way at a time: each takes one of a few slots. The first few
+//! threads have a slot each, which they write by plain stores. The other slots are shared. If
+//! these are taken, a count says that there are more.
 //!
 //! The snapshot has such a set for changes by which a relay may become eligible: a summary
 //! lags behind its record while a change is under way. Each shard has one for departures.
@@ -8,7 +9,7 @@
 use crate::sync::{AtomicU32, Ordering, thread_index};
 use std::array;
 
-/// How many slots a cache line has.
+/// How many slots of either kind a cache line has.
 const SLOTS: usize = if cfg!(relay_loom) { 1 } else { 4 };
 
 /// How many lines the set of the snapshot has.
@@ -22,15 +23,19 @@ pub(crate) struct PendingChanges<const N: usize = LINES> {
     more: AtomicU32,
 }
 
-/// Index plus one of a record, or zero.
+/// Slots: index plus one of a record, or zero.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Line([AtomicU32; SLOTS]);
+struct Line {
+    /// Each of one thread, by its number.
+    owned: [AtomicU32; SLOTS],
+    shared: [AtomicU32; SLOTS],
+}
 
 /// The changes that were under way when a thread read them.
 #[derive(Debug)]
 pub(crate) struct PendingSet<const N: usize = LINES> {
-    lines: [[u32; SLOTS]; N],
+    lines: [[[u32; SLOTS]; 2]; N],
     more: u32,
 }
 
@@ -55,13 +60,37 @@ impl<const N: usize> Default for PendingChanges<N> {
 impl<const N: usize> PendingChanges<N> {
     /// Begins a change of the record at `index`. To be called before another thread can see
     /// what the change does.
+    ///
+    /// A thread that sees what the change did finds it here, since the word that shows it is written
+    /// later, with release.
+    #[inline]
     pub(crate) fn begin(&self, index: u32) -> PendingChange<'_> {
+        self.begin_as(thread_index(), index)
+    }
+
+    /// The same for the thread with a number.
+    #[inline]
+    fn begin_as(&self, thread: usize, index: u32) -> PendingChange<'_> {
+        // Relaxed: written by this thread alone.
+        let own = self.own_slot(thread);
+        let Some(own) = own.filter(|slot| slot.load(Ordering::Relaxed) == 0) else {
+            return self.begin_shared(thread, index);
+        };
+        // Release: a thread that reads this slot sees what led to the change.
+        own.store(index + 1, Ordering::Release);
+        PendingChange {
+            slot: Some(own),
+            more: &self.more,
+        }
+    }
+
+    /// The same for a thread that has no slot, or has a change under way already.
+    #[cold]
+    fn begin_shared(&self, thread: usize, index: u32) -> PendingChange<'_> {
         let more = &self.more;
-        // Acquire: the change that had this slot before is over. Release: a thread that reads
-        // this slot sees what led to the change. A thread that sees what the change did finds
-        // it here, since the word that shows it is written later, with release. Relaxed: nothing is
-        // read.
-        let slot = self.slots().find(|slot| {
+        // Acquire: the change that had this slot before is over. Release: as above. Relaxed: nothing
+        // is read.
+        let slot = self.shared_slots(thread).find(|slot| {
             slot.compare_exchange(0, index + 1, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
         });
@@ -72,14 +101,20 @@ impl<const N: usize> PendingChanges<N> {
         PendingChange { slot, more }
     }
 
-    /// The slots. Threads with consecutive numbers begin on different lines, and each mostly takes
-    /// the slot that it had before.
-    #[cfg_attr(relay_loom, allow(clippy::modulo_one))] // Models have one slot.
-    fn slots(&self) -> impl Iterator<Item = &AtomicU32> {
-        let first = thread_index();
+    /// The slot of the thread with a number. Threads with consecutive numbers have different lines.
+    #[inline]
+    #[allow(clippy::modulo_one, reason = "sets of one line")]
+    fn own_slot(&self, thread: usize) -> Option<&AtomicU32> {
+        self.lines[thread % N].owned.get(thread / N)
+    }
+
+    /// The shared slots. Threads with consecutive numbers begin on different lines, and each mostly
+    /// takes the slot that it had before.
+    #[allow(clippy::modulo_one, reason = "sets of one line")]
+    fn shared_slots(&self, thread: usize) -> impl Iterator<Item = &AtomicU32> {
         (0..N * SLOTS).map(move |nth| {
-            let at = first.wrapping_add(nth);
-            &self.lines[at % N].0[at / N % SLOTS]
+            let at = thread.wrapping_add(nth);
+            &self.lines[at % N].shared[at / N % SLOTS]
         })
     }
 
@@ -89,8 +124,8 @@ impl<const N: usize> PendingChanges<N> {
         // Acquire, twice: pairs with `begin`, and with the end of a change: if this thread does
         // not see a change under way, it sees what the change did.
         let mut any = self.more.load(Ordering::Acquire);
-        for line in &self.lines {
-            for slot in &line.0 {
+        for Line { owned, shared } in &self.lines {
+            for slot in owned.iter().chain(shared) {
                 any |= slot.load(Ordering::Acquire);
             }
         }
@@ -103,12 +138,14 @@ impl<const N: usize> PendingChanges<N> {
     #[cold]
     fn read_each(&self) -> PendingSet<N> {
         // Acquire, twice: as above.
-        let slot = |slot: &AtomicU32| slot.load(Ordering::Acquire);
+        let read = |slots: &[AtomicU32; SLOTS]| {
+            slots.each_ref().map(|slot| slot.load(Ordering::Acquire))
+        };
         PendingSet {
             lines: self
                 .lines
                 .each_ref()
-                .map(|line| line.0.each_ref().map(slot)),
+                .map(|Line { owned, shared }| [owned, shared].map(read)),
             more: self.more.load(Ordering::Acquire),
         }
     }
@@ -117,7 +154,7 @@ impl<const N: usize> PendingChanges<N> {
 impl<const N: usize> PendingSet<N> {
     /// The records of changes that have a slot.
     pub(crate) fn indices(&self) -> impl Iterator<Item = u32> {
-        let slots = self.lines.iter().flatten();
+        let slots = self.lines.iter().flatten().flatten();
         slots.filter_map(|slot| slot.checked_sub(1))
     }
 
@@ -143,16 +180,20 @@ mod models {
     use crate::sync::{Arc, AtomicU64, Ordering, check, yield_point};
     use loom::thread;
 
-    /// A thread that sees part of a change finds it pending, or sees all of it.
-    fn seen_is_pending_or_over(is_slot_taken: bool) {
+    /// No thread of a model has a number.
+    const NONE: usize = usize::MAX;
+
+    /// A thread that sees part of a change finds it pending, or sees all of it. The changing thread
+    /// has this number.
+    fn seen_is_pending_or_over(thread_number: usize, is_slot_taken: bool) {
         check(3, move || {
             let changes = Arc::new(PendingChanges::<1>::default());
             let words = Arc::new([AtomicU64::default(), AtomicU64::default()]);
-            // Models have one slot.
-            let taken = is_slot_taken.then(|| changes.begin(6));
+            // Models have one shared slot.
+            let taken = is_slot_taken.then(|| changes.begin_as(NONE, 6));
             let (other, theirs) = (Arc::clone(&changes), Arc::clone(&words));
             let changing = thread::spawn(move || {
-                let change = other.begin(5);
+                let change = other.begin_as(thread_number, 5);
                 theirs[0].store(1, Ordering::Release);
                 theirs[1].store(1, Ordering::Relaxed);
                 drop(change);
@@ -173,11 +214,16 @@ mod models {
 
     #[test]
     fn a_change_that_is_seen_is_pending_or_over() {
-        seen_is_pending_or_over(false);
+        seen_is_pending_or_over(NONE, false);
     }
 
     #[test]
     fn a_change_without_a_slot_that_is_seen_is_pending_or_over() {
-        seen_is_pending_or_over(true);
+        seen_is_pending_or_over(NONE, true);
+    }
+
+    #[test]
+    fn a_change_in_the_slot_of_its_thread_that_is_seen_is_pending_or_over() {
+        seen_is_pending_or_over(0, false);
     }
 }

@@ -33,7 +33,9 @@ use crate::coordinates::Coordinate;
 use crate::events::EventLog;
 use crate::footprint::Footprint;
 use crate::sync::epoch::{self, Guard};
-use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, Padded, Swap, fence};
+use crate::sync::{
+    Arc, AtomicBool, AtomicU64, LoadInOrder, Mutex, MutexGuard, Ordering, Padded, Swap, fence,
+};
 use crate::table::record::{Extra, Handle, Load, Parts, Subject};
 use crate::table::shards::ShardId;
 use crate::table::snapshot::base::{Base, MergedRelay};
@@ -454,7 +456,8 @@ impl Publication {
         subject: &Subject<'_>,
     ) {
         let Arrival { snapshot, slot } = arrival;
-        match self.is_latest(snapshot) {
+        // In order after the transition that made the relay live.
+        match self.latest.load_in_order() == snapshot.number {
             true => {
                 let leaves = &snapshot.newest_run().leaves;
                 leaves.refresh(*slot, subject, &self.context, true);
@@ -588,6 +591,9 @@ impl Publication {
             next: Some(Arc::clone(&next)),
             ..snapshot.clone()
         });
+        // SeqCst: of a relay that becomes live, either the next base gets the leaf here, or the
+        // thread that made it live finds that there is a later snapshot.
+        fence(Ordering::SeqCst);
         self.compute_leaves(&next, subject);
         self.put_in_force(merger, &next, old_runs);
         merger.bases.push(Arc::clone(&before.base));
@@ -665,8 +671,8 @@ impl Publication {
 
     fn replace(&self, current: &Arc<Snapshot>, mut next: Snapshot) -> Option<Arc<Snapshot>> {
         next.number = current.number + 1;
-        // AcqRel, and before the snapshot is published: see `is_latest`.
-        self.latest.fetch_max(next.number, Ordering::AcqRel);
+        // AcqRel, and before the snapshot is published: see `is_latest`. SeqCst: see `merge`.
+        self.latest.fetch_max(next.number, Ordering::SeqCst);
         self.current.replace(current, Arc::new(next))
     }
 }
