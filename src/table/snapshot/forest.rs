@@ -54,7 +54,7 @@ pub(crate) struct Forest {
     pub(crate) lowest: TierTrees,
     /// Allocated when the first relay is in any other tier.
     higher: OnceBox<HigherTiers>,
-    /// How many relays are in each state, by its number; none in [`VACANT`]. They are in several
+    /// How many relays are in each state, by its number; that of [`VACANT`] says nothing. They are in several
     /// stripes. Each of the first half belongs to one thread, by its number, and is written by plain
     /// stores. The other threads share the second half.
     counts: Box<[Padded<[AtomicU32; StateCounts::LEN]>]>,
@@ -285,20 +285,17 @@ impl Forest {
         }
         let thread = thread_index();
         let (owned, shared) = self.counts.split_at(self.counts.len() / 2);
-        let changes = [(before, 1_u32.wrapping_neg()), (after, 1)];
-        // Slots without a relay are not counted.
-        let changes = changes.into_iter().filter(|&(state, _)| state != VACANT);
-        // Relaxed, three times: see `counts`.
+        // Relaxed, six times: see `counts`.
         if let Some(own) = owned.get(thread) {
-            changes.for_each(|(state, change)| {
-                let count = own[state].load(Ordering::Relaxed);
-                own[state].store(count.wrapping_add(change), Ordering::Relaxed);
-            });
+            let (before, after) = (&own[before], &own[after]);
+            let left = before.load(Ordering::Relaxed).wrapping_sub(1);
+            before.store(left, Ordering::Relaxed);
+            let come = after.load(Ordering::Relaxed).wrapping_add(1);
+            after.store(come, Ordering::Relaxed);
         } else {
             let stripe = &shared[thread & (shared.len() - 1)];
-            changes.for_each(|(state, change)| {
-                stripe[state].fetch_add(change, Ordering::Relaxed);
-            });
+            stripe[before].fetch_sub(1, Ordering::Relaxed);
+            stripe[after].fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -314,6 +311,7 @@ impl Forest {
         }
         // A sum is below zero for a moment if one thread counts a relay out before another has
         // counted it in. A count alone may be below zero for long.
+        sums[VACANT] = 0;
         StateCounts(sums.map(|sum| sum.max(0) as usize))
     }
 
