@@ -23,6 +23,7 @@ use crate::time::{Moment, Tick};
 
 impl Inner {
     /// Admits a relay in a new record, if there is room.
+    #[inline(always)]
     pub(super) fn admit(
         &self,
         request: &Request<'_>,
@@ -140,6 +141,7 @@ impl Inner {
     }
 
     /// Rejects a new relay when the table is full of relays that live.
+    #[inline(always)]
     pub(super) fn ensure_room(
         &self,
         request: &Request<'_>,

@@ -15,6 +15,7 @@ use std::time::Duration;
 const DEFAULT_CAPACITY: u32 = 100;
 
 /// What a relay announces that has announced nothing before.
+#[inline(always)]
 pub(super) fn first(
     request: &Request<'_>,
     registered_at: u64,

@@ -80,6 +80,7 @@ impl Owners {
 
 impl Inner {
     /// One attempt to register; beside no other one, if relays must not share endpoints.
+    #[inline(always)]
     pub(super) fn attempt(
         &self,
         request: &Request<'_>,

@@ -168,6 +168,7 @@ impl Expiry {
 
     /// Remembers a relay that left or expired at `since`; of one that `lapsed`, also what
     /// it announced. One that was learned is remembered for its leases alone.
+    #[inline(always)]
     pub(super) fn remember(
         &self,
         relays: &Relays,

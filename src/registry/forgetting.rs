@@ -101,6 +101,7 @@ pub(super) fn forget_unless_needed(
 }
 
 /// Forgets a record that has just departed, unless it has leases or operator settings.
+#[inline(always)]
 pub(super) fn forget_or_keep(relays: &Relays, closing: Closing<'_>, tick: Tick) {
     let record = closing.record();
     // The load was closed after the lifecycle had changed, which touches it.

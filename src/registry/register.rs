@@ -78,6 +78,7 @@ impl Inner {
         }
     }
 
+    #[inline(always)]
     fn register_checked(
         &self,
         request: &Request<'_>,
@@ -134,6 +135,7 @@ impl Inner {
     }
 
     /// One attempt: admits the relay, renews it or has it return, by what its record says.
+    #[inline(always)]
     pub(super) fn try_register(
         &self,
         request: &Request<'_>,

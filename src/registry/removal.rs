@@ -37,6 +37,7 @@ impl Inner {
     }
 
     /// Makes a relay depart that is live at `now`, if it comes from where `accept` says.
+    #[inline(always)]
     fn remove_live(&self, id: &NodeId, now: Tick, accept: impl Fn(Origin) -> bool) -> bool {
         let relays = &self.relays;
         let hash = relays.table.hash(id);

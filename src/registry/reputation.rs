@@ -78,6 +78,7 @@ impl Reputation {
     }
 
     /// Keeps the penalties of a record that is being forgotten.
+    #[inline(always)]
     pub(super) fn save(&self, record: &RecordRef<'_>) {
         let circuit = record.circuit();
         // As a rule there is nothing to keep, and nothing to replace.

@@ -129,6 +129,7 @@ impl From<RegisterError> for AttemptError {
 
 /// Checks everything that does not depend on the registered relays. Returns the round trip that
 /// the options give, in microseconds.
+#[inline(always)]
 pub(super) fn check(
     settings: &Settings,
     endpoint: &Endpoint,

@@ -147,6 +147,7 @@ impl<'g> Closing<'g> {
 
     /// Removes it from the table. A record that is counted has been replaced by another one.
     /// Leases on it are void.
+    #[inline(always)]
     pub(crate) fn forget(self) {
         let record = self.record();
         if self.is_counted {
@@ -200,6 +201,7 @@ impl Table {
 
     /// Has a relay depart, unless the lifecycle of its record has changed since it was seen
     /// live: the one decision between departure, expiry and renewal.
+    #[inline(always)]
     pub(crate) fn depart<'g>(&'g self, live: LiveRecord<'g>) -> Option<Closing<'g>> {
         self.check_is_own(&live);
         let (record, word): (&RecordRef<'_>, _) = (&live, live.word());
@@ -287,6 +289,7 @@ impl Table {
     }
 
     /// Closes the load of a departed record, and makes its handles stale.
+    #[inline(always)]
     fn invalidate_handles(&self, record: &RecordRef<'_>) {
         let subject = record.subject();
         // This touches the load, as a refresh has to.
@@ -297,6 +300,7 @@ impl Table {
     }
 
     /// Takes a closed record out of its bucket and retires it.
+    #[inline(always)]
     pub(super) fn unlink_and_retire(
         &self,
         record: RecordRef<'_>,

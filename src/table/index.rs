@@ -139,6 +139,7 @@ impl Index {
 
     /// Puts `index` into the bucket of `hash` or one behind it; false if there is no memory
     /// for a further index.
+    #[inline(always)]
     pub(super) fn insert(&self, hash: Hash, index: u32) -> bool {
         let entry = BucketEntry::new(hash.fingerprint(), index);
         for bucket in self.path(hash).take(MAX_PROBES) {

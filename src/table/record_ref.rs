@@ -335,6 +335,7 @@ impl<'g> RecordRef<'g> {
     /// If its record is new, no other thread has changed the load without having seen the relay
     /// live, so there is nothing to touch: such a thread judges whether the leaf stays as it is by
     /// all that this one sees.
+    #[inline(always)]
     pub(crate) fn refresh_arrival(&self, arrival: &Arrival<impl Deref<Target = Arc<Snapshot>>>) {
         let publication = &self.store.publication;
         publication.refresh_arrival(arrival, &self.subject());

@@ -198,6 +198,7 @@ impl Store {
     }
 
     /// Takes a record of a shard, private to the caller until published.
+    #[inline(always)]
     pub(super) fn take_record(&self, id: ShardId, guard: &Guard) -> Result<u32, Exhausted> {
         let shard = self.shards.get(id);
         let from = Source {
@@ -235,6 +236,7 @@ impl Store {
     /// Stores an announcement of a relay of a shard; the caller publishes or returns it.
     ///
     /// Its capacity is within the bounds from here on: the load word has no room for more.
+    #[inline(always)]
     pub(super) fn put_announcement(
         &self,
         id: ShardId,
@@ -328,6 +330,7 @@ impl Store {
 
     /// Retires a closed record, which is out of its bucket, with its announcement; once, by the
     /// thread that closed it.
+    #[inline(always)]
     pub(super) fn retire(&self, index: u32, announcement: Option<u32>, guard: &Guard) {
         let shard = self.shard_of(index);
         self.extra(index).keep_announcement(announcement);

@@ -250,6 +250,7 @@ impl Record {
     ///
     /// `rtt_seed` is when a round trip was reported, in nanoseconds, and the round trip in
     /// microseconds.
+    #[inline(always)]
     pub(in crate::table) fn begin(
         &self,
         extra: &Extra,

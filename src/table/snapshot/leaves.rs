@@ -341,6 +341,7 @@ impl Leaves {
     }
 
     /// Zeroes the leaf of a slot, if there is no relay.
+    #[inline(always)]
     pub(crate) fn clear_vacant(&self, slot: usize) {
         let is_vacant = || self.at(slot).is_none();
         self.all.clear(slot, is_vacant);

@@ -358,6 +358,7 @@ impl Publication {
     }
 
     /// Adds a leaf for a relay; it is empty until it is refreshed.
+    #[inline(always)]
     pub(in crate::table) fn append<'a>(
         &'a self,
         shard: ShardId,
@@ -450,6 +451,7 @@ impl Publication {
 
     /// Recomputes the leaf of a relay that has just been appended, and may have become eligible.
     /// Until a later snapshot is in force, the leaf is in that run alone.
+    #[inline(always)]
     pub(crate) fn refresh_arrival(
         &self,
         arrival: &Arrival<impl Deref<Target = Arc<Snapshot>>>,
