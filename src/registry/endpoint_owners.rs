@@ -79,18 +79,34 @@ impl Owners {
 }
 
 impl Inner {
-    /// One attempt to register; beside no other one, if relays must not share endpoints.
+    /// One attempt to register; beside no other one, if relays must not share endpoints. The
+    /// caller may be pinned, by this guard.
     #[inline(always)]
     pub(super) fn attempt(
         &self,
         request: &Request<'_>,
         now: Moment,
+        guard: Option<Guard>,
     ) -> Result<Registration, AttemptError> {
-        let owners = self.endpoint_owners.lock();
+        match &self.endpoint_owners {
+            EndpointOwners(None) => {
+                let guard = guard.unwrap_or_else(epoch::pin);
+                self.try_register(request, now, &guard)
+            }
+            EndpointOwners(Some(owners)) => {
+                drop(guard);
+                self.attempt_alone(owners.lock(), request, now)
+            }
+        }
+    }
+
+    fn attempt_alone(
+        &self,
+        mut owners: MutexGuard<'_, Owners>,
+        request: &Request<'_>,
+        now: Moment,
+    ) -> Result<Registration, AttemptError> {
         let guard = epoch::pin();
-        let Some(mut owners) = owners else {
-            return self.try_register(request, now, &guard);
-        };
         let endpoints = self.endpoints_after(request, now, &guard);
         self.check_unowned(&owners, request, &endpoints, &guard)?;
         let registration = self.try_register(request, now, &guard)?;

@@ -63,6 +63,7 @@ use crate::events::Latch;
 use crate::relay::{Endpoint, NodeId, RegisterOptions, RelayInfo};
 use crate::select::{Explanation, FindOptions, PeerView};
 use crate::sync::Arc;
+use crate::sync::epoch::{self, Guard};
 use crate::table::Hash;
 use crate::table::record::Failure;
 use crate::time::{Clock, Moment};
@@ -246,10 +247,14 @@ impl Registry {
         let relays = &self.inner().relays;
         let named = relays.named(&id);
         let now = relays.timeline.advance();
-        if self.inner().renew_unchanged(named, &endpoint, options, now) {
+        let guard = epoch::pin();
+        if self
+            .inner()
+            .renew_unchanged(named, &endpoint, options, now, &guard)
+        {
             return Ok(Registration::Renewed);
         }
-        self.register_slow_path(named, &endpoint, options, now)
+        self.register_slow_path(named, &endpoint, options, (now, guard))
     }
 
     #[inline(never)]
@@ -258,9 +263,9 @@ impl Registry {
         named: (&NodeId, Hash),
         endpoint: &Endpoint,
         options: &RegisterOptions,
-        now: Moment,
+        begun: (Moment, Guard),
     ) -> Result<Registration, RegisterError> {
-        let registration = self.inner().register(named, endpoint, options, now)?;
+        let registration = self.inner().register(named, endpoint, options, begun)?;
         self.merge_after(registration);
         Ok(registration)
     }

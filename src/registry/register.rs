@@ -17,37 +17,43 @@ use crate::time::Moment;
 pub(super) const MAX_ATTEMPTS: usize = 256;
 
 impl Inner {
-    /// Registers a relay, or renews it where the request changes what it announced. The clock was
-    /// read at `now`.
+    /// Registers a relay, or renews it where the request changes what it announced. The caller has
+    /// just read the clock, and then pinned.
     pub(super) fn register(
         &self,
         named: (&NodeId, Hash),
         endpoint: &Endpoint,
         options: &RegisterOptions,
-        now: Moment,
+        (now, guard): (Moment, Guard),
     ) -> Result<Registration, RegisterError> {
         let _wakes = self.relays.wake_guard();
         let time = TimeSource::Clock(now);
-        let outcome = self.try_register_local(named, endpoint, options, false, time);
+        let outcome = self.try_register_local(named, endpoint, options, false, (time, Some(guard)));
         self.conclude_registration(named.0, &outcome);
         outcome
     }
 
     /// Registers a relay with options that may be the whole of what it announces. The caller
-    /// [concludes](Self::conclude_registration) it, and wakes what waits for a relay.
+    /// [concludes](Self::conclude_registration) it, and wakes what waits for a relay. If it is
+    /// pinned, the guard serves the first attempt.
     pub(super) fn try_register_local(
         &self,
         (id, hash): (&NodeId, Hash),
         endpoint: &Endpoint,
         options: &RegisterOptions,
         is_whole: bool,
-        time: TimeSource,
+        (time, guard): (TimeSource, Option<Guard>),
     ) -> Result<Registration, RegisterError> {
         let relays = &self.relays;
         let rtt_seed = check(&relays.settings, endpoint, options)?;
-        let _claim = match &options.details {
-            None => None,
-            Some(details) => self.labels.claim_of(details, relays, time)?,
+        let (_claim, time, guard) = match &options.details {
+            None => (None, time, guard),
+            Some(details) => {
+                // This may wait for a lock, and read the clock.
+                drop(guard);
+                let claim = self.labels.claim_of(details, relays, time)?;
+                (claim, time.after_wait(&relays.timeline), None)
+            }
         };
         let request = Request {
             id,
@@ -59,7 +65,7 @@ impl Inner {
             is_whole,
             resumed: None,
         };
-        self.register_checked(&request, time)
+        self.register_checked(&request, time, guard)
     }
 
     /// Counts the outcome of a registration, and tells subscribers or the DHT.
@@ -83,13 +89,14 @@ impl Inner {
         &self,
         request: &Request<'_>,
         time: TimeSource,
+        mut guard: Option<Guard>,
     ) -> Result<Registration, RegisterError> {
         let relays = &self.relays;
         let mut attempts_left = MAX_ATTEMPTS;
         let mut now = time.first(&relays.timeline);
         loop {
             // Nothing is pinned afterwards: a thread that helps must not be.
-            match self.attempt(request, now) {
+            match self.attempt(request, now, guard.take()) {
                 Ok(registration) => return Ok(registration),
                 Err(AttemptError::Conflict) => {}
                 // The clock is the embedder's: it is not called while pinned, nor after

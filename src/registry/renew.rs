@@ -2,9 +2,8 @@
 //!
 //! If the relay announces the same as before ([`Inner::renew_unchanged`]):
 //!
-//! 1. The thread reads the clock. Where the index has a record that may be that of the id, it
-//!    pins. It loads the lifecycle with acquire: live. It compares the request with the
-//!    announcement.
+//! 1. The thread prefetches the bucket, reads the clock, pins, and finds the record. It loads the
+//!    lifecycle with acquire: live. It compares the request with the announcement.
 //! 2. If the deadline has not passed by the current tick (acquire), a compare-and-swap
 //!    (acquire and release) replaces the deadline alone. If it fails, the thread starts again,
 //!    by the steps below.
@@ -33,6 +32,7 @@ use crate::registry::announcement::{amended, is_changed};
 use crate::registry::inner::Inner;
 use crate::registry::request::{AttemptError, Registration, Request};
 use crate::relay::{Endpoint, NodeId, RegisterOptions};
+use crate::sync::epoch::{self, Guard};
 use crate::table::record::{Announcement, Lifecycle, Origin};
 use crate::table::{Hash, LiveRecord, RecordRef};
 use crate::time::{Moment, Tick};
@@ -48,12 +48,13 @@ impl Inner {
         endpoint: &Endpoint,
         options: &RegisterOptions,
         now: Moment,
+        guard: &Guard,
     ) -> bool {
         if options.latency.is_some() || options.restarted {
             return false;
         }
         let is_unchanged = |current: &Announcement| !is_changed(current, endpoint, options);
-        let is_renewed = self.postpone(named, now, is_unchanged);
+        let is_renewed = self.postpone(named, now, guard, is_unchanged);
         if is_renewed {
             self.relays.counters.count_renewal();
             self.link.notify_change(named.0);
@@ -74,7 +75,7 @@ impl Inner {
 
     #[inline(always)]
     fn renew_named(&self, named: (&NodeId, Hash), now: Moment) -> bool {
-        let is_renewed = self.postpone(named, now, |_| true);
+        let is_renewed = self.postpone(named, now, &epoch::pin(), |_| true);
         if is_renewed {
             self.relays.counters.count_renewal();
             self.link.notify_change(named.0);
@@ -88,13 +89,11 @@ impl Inner {
         &self,
         (id, hash): (&NodeId, Hash),
         now: Moment,
+        guard: &Guard,
         accept: impl Fn(&Announcement) -> bool,
     ) -> bool {
-        let table = &self.relays.table;
-        let Some((index, guard)) = table.find_to_renew(hash, id) else {
-            return false;
-        };
-        let Some(record) = table.record_seen_at(index, &guard).observe_live() else {
+        let found = self.relays.table.find_to_renew(hash, id, guard);
+        let Some(record) = found.and_then(RecordRef::observe_live) else {
             return false;
         };
         let (word, current) = (record.word(), record.announcement());

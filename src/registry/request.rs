@@ -79,7 +79,16 @@ impl TimeSource {
     /// For the first attempt.
     pub(super) fn first(self, timeline: &Timeline) -> Moment {
         match self {
-            Self::Clock(read) | Self::Reading(read) => timeline.no_earlier_than(read),
+            Self::Clock(read) => read,
+            Self::Reading(read) => timeline.no_earlier_than(read),
+        }
+    }
+
+    /// The same source, for a caller that has waited for a lock.
+    pub(super) fn after_wait(self, timeline: &Timeline) -> Self {
+        match self {
+            Self::Clock(read) => Self::Clock(timeline.no_earlier_than(read)),
+            Self::Reading(_) => self,
         }
     }
 

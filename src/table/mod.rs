@@ -111,14 +111,13 @@ use crate::events::EventLog;
 use crate::footprint::Footprint;
 use crate::limits::MAX_RELAYS;
 use crate::relay::NodeId;
-use crate::sync::epoch::{self, Guard};
+use crate::sync::epoch::Guard;
 use crate::sync::{Arc, AtomicU32, Padded, random_hasher};
 use crate::table::record::{BackOff, Handle, Lifecycle, Subject};
 use crate::table::snapshot::{MergedRelay, Merger, Publication, SelectionSettings, Snapshot};
 use crate::time::{Tick, Watch};
 use index::{Accept, Index};
 use shards::ShardLayout;
-use std::cell::Cell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use store::Store;
@@ -311,24 +310,22 @@ impl Table {
         }
     }
 
-    /// The same as [`find`](Self::find), for a thread that reads its announcement as well.
-    ///
-    /// The thread is pinned once it comes to a record that may be that of the id; most ids that
-    /// are not registered have none. What a bucket says of a record is no more than a hint, pinned
-    /// or not. Returns the index, for [`record_seen_at`](Self::record_seen_at).
+    /// The same as [`find_hashed`](Self::find_hashed), for a thread that reads the announcement as
+    /// well.
     ///
     /// Prefetches the announcement at the index of the record. Record and announcement are
     /// taken and freed together, so that is the right one unless the relay renewed with
     /// changes.
     #[inline(always)]
-    pub(crate) fn find_to_renew(&self, hash: Hash, id: &NodeId) -> Option<(u32, Guard)> {
-        let pinned = Cell::new(None);
-        let wanted = ToRenew {
-            id,
-            pinned: &pinned,
-        };
+    pub(crate) fn find_to_renew<'g>(
+        &'g self,
+        hash: Hash,
+        id: &NodeId,
+        guard: &'g Guard,
+    ) -> Option<RecordRef<'g>> {
+        let wanted = ToRenew(LiveOf { id, guard });
         let found = self.index.find(hash, wanted, self);
-        found.zip(pinned.into_inner())
+        found.map(|index| self.at(index, guard))
     }
 
     /// Whether there is a record of `id` whose lifecycle word `accept` accepts; it must accept
@@ -511,24 +508,14 @@ impl Accept<Table> for Other<'_> {
     }
 }
 
-/// The live record of an id, whose announcement is prefetched. Pins the thread.
-struct ToRenew<'a> {
-    id: &'a NodeId,
-    pinned: &'a Cell<Option<Guard>>,
-}
+/// The live record of an id, whose announcement is prefetched.
+struct ToRenew<'a>(LiveOf<'a>);
 
 impl Accept<Table> for ToRenew<'_> {
     #[inline(always)]
     fn accepts(&self, index: u32, table: &Table) -> bool {
         table.store.prefetch_announcement(index);
-        let guard = self.pinned.take().unwrap_or_else(epoch::pin);
-        let live = LiveOf {
-            id: self.id,
-            guard: &guard,
-        };
-        let is_its = live.accepts(index, table);
-        self.pinned.set(Some(guard));
-        is_its
+        self.0.accepts(index, table)
     }
 }
 

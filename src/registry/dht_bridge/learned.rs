@@ -60,7 +60,7 @@ impl Inner {
             if self.has_expired(now, options) {
                 return Err(LearnError::Expired);
             }
-            match self.attempt(&request, now) {
+            match self.attempt(&request, now, None) {
                 Ok(registration) => {
                     self.relays.counters.count_registration(&Ok(registration));
                     if registration != Registration::Renewed {

@@ -269,7 +269,7 @@ impl Restoration<'_> {
             resumed: Some(resumed),
         };
         for _ in 0..MAX_ATTEMPTS {
-            match inner.attempt(&request, self.now) {
+            match inner.attempt(&request, self.now, None) {
                 Ok(_) => {
                     self.reclaim_now_and_then();
                     inner.merge_if_due();
