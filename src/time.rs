@@ -318,8 +318,14 @@ impl Timeline {
     /// counted in nanoseconds.
     #[inline]
     pub(crate) fn deadline(&self, now: Moment, ttl_nanos: u64) -> Option<Tick> {
-        let (ticks, rest) = self.whole_ticks(now.nanos.checked_add(ttl_nanos)?);
-        Some(Tick(ticks + u64::from(rest > 0)))
+        Some(Tick(self.ticks_in(now.nanos.checked_add(ttl_nanos)?)))
+    }
+
+    /// The ticks that so many nanoseconds take, rounded up.
+    #[inline]
+    pub(crate) fn ticks_in(&self, nanos: u64) -> u64 {
+        let (ticks, rest) = self.whole_ticks(nanos);
+        ticks + u64::from(rest > 0)
     }
 
     /// The time from now until a tick.

@@ -23,8 +23,7 @@ pub(super) fn grace_of(relays: &Relays, announcement: &Announcement) -> u64 {
 
 /// Until when a relay with this grace is remembered that left or expired at `since`.
 pub(super) fn remembered_until(relays: &Relays, grace: u64, since: Tick) -> Tick {
-    let ticks = grace.div_ceil(relays.timeline.tick_nanos());
-    Tick(since.0.saturating_add(ticks))
+    Tick(since.0.saturating_add(relays.timeline.ticks_in(grace)))
 }
 
 /// Handles of relays that are gone, the longest gone first. Some entries are stale: their

@@ -30,14 +30,14 @@ impl BestChildren {
     };
 }
 
-/// The maximum of each lane, and the flag if any word has it.
+/// The maximum of each lane of so many words, and the flag if any has it.
 #[inline(always)]
-pub(super) fn join<const N: usize>(words: [u64; N]) -> u64 {
+pub(super) fn join<const N: usize>(word: impl Fn(usize) -> u64) -> u64 {
     #[cfg(target_arch = "x86_64")]
     if N % 16 == 0 {
-        return sse::join(words);
+        return sse::join::<N>(word);
     }
-    portable::join(words)
+    portable::join(std::array::from_fn::<_, N, _>(word))
 }
 
 /// The same for two words.
@@ -118,12 +118,12 @@ mod sse {
     }
 
     #[inline(always)]
-    pub(super) fn join<const N: usize>(words: [u64; N]) -> u64 {
+    pub(super) fn join<const N: usize>(word: impl Fn(usize) -> u64) -> u64 {
         // SAFETY: SSE2 is part of x86_64, and nothing here touches memory.
         unsafe {
             let (mut most, mut any) = (_mm_setzero_si128(), _mm_setzero_si128());
             for at in (0..N).step_by(2) {
-                let pair = pair(&words, at);
+                let pair = pair(&[word(at), word(at + 1)], 0);
                 most = _mm_max_epi16(most, pair);
                 any = _mm_or_si128(any, pair);
             }
@@ -255,7 +255,7 @@ mod tests {
         #[test]
         fn several_at_once_are_as_one_by_one(words in words()) {
             let lane = |word: u64, lane: u32| word >> (16 * lane) & 0xffff;
-            let joined = join(words);
+            let joined = join::<16>(|at| words[at]);
             for at in 0..3 {
                 let most = words.iter().map(|&word| lane(word, at)).max().unwrap();
                 prop_assert_eq!(lane(joined, at), most);
@@ -283,6 +283,6 @@ mod tests {
     #[test]
     fn words_without_a_score_have_no_score_rank() {
         assert_eq!(best_children([7; 16]).score_rank, 0);
-        assert_eq!(join([0; 2]), 0);
+        assert_eq!(join::<2>(|_| 0), 0);
     }
 }

@@ -35,7 +35,7 @@ use crate::table::snapshot::lanes;
 use crate::table::snapshot::leaf_state::LeafState;
 use crate::table::snapshot::score::{Bins, Weight, penalty, score};
 use crate::table::snapshot::suspended::Earliest;
-use crate::table::snapshot::tree::{Join, Words};
+use crate::table::snapshot::tree::{FANOUT, Join};
 use crate::time::Tick;
 
 /// The join of summary words: the maximum of each lane.
@@ -49,9 +49,9 @@ impl Join for Summary {
         lanes::join_two(one, other)
     }
 
-    #[inline]
-    fn join(words: Words) -> u64 {
-        lanes::join(words)
+    #[inline(always)]
+    fn join(word: impl Fn(usize) -> u64) -> u64 {
+        lanes::join::<FANOUT>(word)
     }
 }
 

@@ -200,10 +200,14 @@ impl Snapshot {
     /// Recomputes the leaves of a relay that has departed, and vacates its slot in a run.
     fn take_out(&self, subject: &Subject<'_>, context: &Context, shard: ShardId) {
         let (handle, extra) = (subject.handle, subject.extra);
-        for base in iter::once(&self.base).chain(&self.next) {
+        let refresh_in = |base: &Base| {
             if let Some(slot) = base.slot_of(handle) {
                 base.leaves.refresh(slot, subject, context, false);
             }
+        };
+        refresh_in(&self.base);
+        if let Some(next) = &self.next {
+            refresh_in(next);
         }
         for run in &self.runs {
             if let Some(slot) = run.slot_of(extra.arrival(), handle) {

@@ -124,7 +124,7 @@ fn assert_joined<J: Join>(tree: &Tree<J>, leaves: usize, name: &str) {
     for level in 1..=tree.top() {
         below = below.div_ceil(FANOUT);
         for at in 0..below {
-            let joined = J::join(tree.words(level - 1, at));
+            let joined = J::join(|below| tree.words(level - 1, at)[below]);
             let word = tree.words(level, at / FANOUT)[at % FANOUT] & J::FIELDS;
             assert_eq!(word, joined, "{name}: word {at} of level {level}");
         }

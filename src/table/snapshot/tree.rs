@@ -65,18 +65,20 @@ pub(crate) trait Join {
     /// The maximum of each field of two words. Zero is the neutral element.
     fn join_two(one: u64, other: u64) -> u64;
 
-    /// The fields of the word above a node with these words.
-    fn join(words: Words) -> u64 {
-        words.into_iter().fold(0, Self::join_two)
+    /// The fields of the word above a node, whose words `word` reads, in order.
+    fn join(word: impl Fn(usize) -> u64) -> u64 {
+        (0..FANOUT).fold(0, |joined, at| Self::join_two(joined, word(at)))
     }
 }
 
 /// See the module's description.
 pub(crate) struct Tree<J> {
     /// The leaves first.
-    levels: Box<[ZeroedSlice<Node>]>,
+    levels: Box<[Level]>,
     join: PhantomData<fn() -> J>,
 }
+
+type Level = ZeroedSlice<Node>;
 
 /// Words on cache lines of their own.
 #[repr(C, align(128))]
@@ -99,6 +101,11 @@ impl Node {
     #[inline(always)]
     pub(crate) fn words(&self) -> Words {
         std::array::from_fn(|at| self.word(at))
+    }
+
+    #[inline(always)]
+    fn joined<J: Join>(&self) -> u64 {
+        J::join(|at| self.word(at))
     }
 }
 
@@ -142,8 +149,8 @@ impl<J: Join> Tree<J> {
     }
 
     #[inline(always)]
-    fn word(&self, level: usize, at: usize) -> &AtomicU64 {
-        &self.levels[level][at / FANOUT].0[at % FANOUT]
+    fn word(level: &Level, at: usize) -> &AtomicU64 {
+        &level[at / FANOUT].0[at % FANOUT]
     }
 
     /// Prefetches what is read when a leaf changes: the node of the leaf, and the one
@@ -161,19 +168,19 @@ impl<J: Join> Tree<J> {
     /// The fields of a leaf.
     #[inline]
     pub(crate) fn leaf(&self, leaf: usize) -> u64 {
-        self.fields(0, leaf)
+        Self::fields(&self.levels[0], leaf)
     }
 
     /// The fields of the root, if that is a single word.
     #[inline(always)]
     pub(crate) fn root_fields(&self) -> u64 {
-        self.fields(self.top(), 0)
+        Self::fields(&self.levels[self.top()], 0)
     }
 
     #[inline(always)]
-    fn fields(&self, level: usize, at: usize) -> u64 {
+    fn fields(level: &Level, at: usize) -> u64 {
         // Acquire: this thread sees what the fields were computed from.
-        self.word(level, at).load(Ordering::Acquire) & J::FIELDS
+        Self::word(level, at).load(Ordering::Acquire) & J::FIELDS
     }
 
     /// The words of a node.
@@ -196,7 +203,7 @@ impl<J: Join> Tree<J> {
         to_root: bool,
         fields: impl Fn() -> Option<u64>,
     ) -> (u64, u64) {
-        let change = self.recompute(0, leaf, fields);
+        let change = self.set(leaf, fields);
         if to_root || change.0 != change.1 {
             self.propagate(leaf, to_root, change);
         }
@@ -205,29 +212,32 @@ impl<J: Join> Tree<J> {
 
     /// [`update`](Self::update) for a tree whose nodes are [joined](Self::join_all) later.
     pub(crate) fn set(&self, leaf: usize, fields: impl Fn() -> Option<u64>) -> (u64, u64) {
-        self.recompute(0, leaf, fields)
+        Self::recompute(&self.levels[0], leaf, fields)
     }
 
     /// Recomputes all words above the leaves, the lowest level first.
     pub(crate) fn join_all(&self) {
-        for level in 1..self.levels.len() {
-            for at in 0..self.levels[level - 1].len() {
-                self.recompute(level, at, || Some(self.joined(level, at)));
+        for (level, above) in self.steps_upwards() {
+            for (at, node) in level.iter().enumerate() {
+                Self::recompute(above, at, || Some(node.joined::<J>()));
             }
         }
+    }
+
+    /// Each level with the one above, from the leaves on.
+    #[inline(always)]
+    fn steps_upwards(&self) -> impl Iterator<Item = (&Level, &Level)> {
+        self.levels.iter().zip(&self.levels[1..])
     }
 
     /// Recomputes the words above a leaf whose fields were changed from the first to the second.
     fn propagate(&self, leaf: usize, to_root: bool, mut change: (u64, u64)) {
         let mut at = leaf;
-        for level in 1..self.levels.len() {
+        for step in self.steps_upwards() {
             let (before, after) = change;
             change = match J::join_two(before, after) == after {
-                true => self.raise(level, at, after, before == after),
-                false => {
-                    let above = at / FANOUT;
-                    self.recompute(level, above, || Some(self.joined(level, above)))
-                }
+                true => Self::raise(step, at, after, before == after),
+                false => Self::recompute_above(step, at / FANOUT),
             };
             at /= FANOUT;
             if !to_root && change.0 == change.1 {
@@ -236,18 +246,25 @@ impl<J: Join> Tree<J> {
         }
     }
 
-    /// The fields that follow from the words below.
+    /// Recomputes the word above a node.
     #[inline(always)]
-    fn joined(&self, level: usize, at: usize) -> u64 {
-        J::join(self.words(level - 1, at))
+    fn recompute_above((level, above): (&Level, &Level), node: usize) -> (u64, u64) {
+        let below = &level[node];
+        Self::recompute(above, node, || Some(below.joined::<J>()))
     }
 
     /// Raises the word above the one at `below`, which has these `fields`: by a change of this
     /// thread, unless that word `is_unchanged`. See the module's description. Returns the fields of
     /// the word above before and after.
-    fn raise(&self, level: usize, below: usize, fields: u64, is_unchanged: bool) -> (u64, u64) {
-        let at = below / FANOUT;
-        let word = self.word(level, at);
+    #[inline(always)]
+    fn raise(
+        step: (&Level, &Level),
+        below: usize,
+        fields: u64,
+        is_unchanged: bool,
+    ) -> (u64, u64) {
+        let (level, above) = step;
+        let word = Self::word(above, below / FANOUT);
         let raised = |seen| J::join_two(seen, fields);
         let seen = match is_unchanged {
             // AcqRel: what is read below is as of the word that is read here, and computations of
@@ -262,10 +279,10 @@ impl<J: Join> Tree<J> {
             return (seen & J::FIELDS, seen & J::FIELDS);
         }
         let (before, after) = Self::replace(word, seen, |seen| Some(raised(seen)));
-        if before == after || self.fields(level - 1, below) == fields {
+        if before == after || Self::fields(level, below) == fields {
             return (before, after);
         }
-        let (replaced, corrected) = self.recompute(level, at, || Some(self.joined(level, at)));
+        let (replaced, corrected) = Self::recompute_above(step, below / FANOUT);
         // Another thread may have computed the word above from either.
         let most = J::join_two(after, replaced);
         match J::join_two(most, corrected) == corrected {
@@ -275,8 +292,9 @@ impl<J: Join> Tree<J> {
     }
 
     /// See the module's description. Returns the fields before and after.
-    fn recompute(&self, level: usize, at: usize, fields: impl Fn() -> Option<u64>) -> (u64, u64) {
-        let word = self.word(level, at);
+    #[inline(always)]
+    fn recompute(level: &Level, at: usize, fields: impl Fn() -> Option<u64>) -> (u64, u64) {
+        let word = Self::word(level, at);
         // Acquire: the computation sees what others had changed before they wrote the word that is
         // read here.
         let seen = word.load(Ordering::Acquire);

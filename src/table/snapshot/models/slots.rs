@@ -114,7 +114,7 @@ fn assert_joined(TierTrees { summaries, .. }: &TierTrees) {
     for level in 1..=summaries.top() {
         for at in 0..FANOUT.pow((summaries.top() + 1 - level) as u32) {
             let word = summaries.words(level, at / FANOUT)[at % FANOUT] & Summary::FIELDS;
-            let below = Summary::join(summaries.words(level - 1, at));
+            let below = Summary::join(|below| summaries.words(level - 1, at)[below]);
             assert_eq!(word, below, "word {at} of level {level}");
         }
     }

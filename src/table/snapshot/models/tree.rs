@@ -47,7 +47,7 @@ impl Numbers {
             assert_eq!(self.tree.leaf(at), self.number(at), "leaf {at}");
         }
         for level in 1..=self.tree.top() {
-            let below = |at| Greatest::join(self.tree.words(level - 1, at));
+            let below = |at| Greatest::join(|below| self.tree.words(level - 1, at)[below]);
             for at in 0..(4 >> level) {
                 let word = self.tree.words(level, at / 2)[at % 2] & Greatest::FIELDS;
                 assert_eq!(word, below(at), "word {at} of level {level}");
