@@ -55,6 +55,7 @@ pub(crate) struct Staged<'g> {
     word: Lifecycle,
     id: &'g NodeId,
     hash: Hash,
+    shard: ShardId,
 }
 
 /// How a staged record enters.
@@ -160,7 +161,7 @@ impl<'g> Staged<'g> {
     /// Appends the record to the newest run of arrivals, and pushes it to the inbox of the
     /// wheel.
     pub(crate) fn append(&self) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'g>> {
-        self.table.append(&self.record)
+        self.table.append(&self.record, self.shard)
     }
 
     /// Admits the record, unless there is another record of its id or the table is full;
@@ -190,7 +191,7 @@ impl<'g> Staged<'g> {
     fn try_enter(&self, entry: Entry, before: Before<'_, '_>) -> AdmitOutcome {
         let Self { table, .. } = *self;
         let (guard, handle) = (self.record.guard, self.record.handle());
-        let shard = table.store.shards.of_hash(self.hash);
+        let shard = table.store.shards.get(self.shard);
         let admission = &shard.admission;
         loop {
             let seen = table.help_unfinished(shard, guard);
@@ -230,11 +231,12 @@ impl<'g> Staged<'g> {
     /// Removes and retires a record that was not admitted.
     pub(crate) fn withdraw(self) {
         let Self { record, word, .. } = self;
+        let named = (self.hash, self.shard);
         debug_assert_eq!(record.lifecycle(), word);
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();
         self.table
-            .unlink_and_retire(record, self.hash, word.announced());
+            .unlink_and_retire(record, named, word.announced());
     }
 }
 
@@ -389,6 +391,7 @@ impl Table {
             word,
             id,
             hash,
+            shard,
         })
     }
 
@@ -398,11 +401,12 @@ impl Table {
     pub(super) fn append<'a>(
         &'a self,
         record: &RecordRef<'_>,
+        shard: ShardId,
     ) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'a>> {
-        let publication = &self.store.publication;
-        let shard = self.store.shards.layout().of_index(record.index);
-        let arrival = publication.append(shard, record.handle(), record.extra());
-        self.push_to_inbox(record);
+        let (publication, extra) = (&self.store.publication, record.extra());
+        let arrival = publication.append(shard, record.handle(), extra);
+        let inbox = &self.store.shards.get(shard).inbox;
+        inbox.push(record.index, extra.inbox_link());
         arrival
     }
 
@@ -496,6 +500,7 @@ impl Table {
             word,
             id,
             hash,
+            shard,
         })
     }
 }

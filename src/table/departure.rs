@@ -55,7 +55,7 @@ use crate::table::bounds;
 use crate::table::index::Hash;
 use crate::table::record::{Announcement, Lifecycle, Load};
 use crate::table::record_ref::{LiveRecord, ObservedRecord, RecordRef};
-use crate::table::shards::Shard;
+use crate::table::shards::{Shard, ShardId};
 use crate::time::Tick;
 
 /// A closing record, which the caller alone may change: it is to be remembered, kept or
@@ -69,6 +69,7 @@ pub(crate) struct Closing<'g> {
     is_counted: bool,
     /// The hash of its id, if the caller has computed that.
     hash: Option<Hash>,
+    shard: ShardId,
 }
 
 impl<'g> Closing<'g> {
@@ -151,7 +152,7 @@ impl<'g> Closing<'g> {
     pub(crate) fn forget(self) {
         let record = self.record();
         if self.is_counted {
-            self.table.invalidate_handles(&record);
+            self.table.invalidate_handles(&record, self.shard);
         } else if self.last.word().is_placeholder() {
             // It has not departed, which would have raised the generation.
             record.record.end_generation();
@@ -159,7 +160,7 @@ impl<'g> Closing<'g> {
         let hash = self.hash;
         let hash = hash.unwrap_or_else(|| self.table.hash(&record.identity()));
         self.table
-            .unlink_and_retire(record, hash, self.last.word().announced());
+            .unlink_and_retire(record, (hash, self.shard), self.last.word().announced());
     }
 
     fn set_lifecycle(&self, word: Lifecycle) {
@@ -205,7 +206,8 @@ impl Table {
     pub(crate) fn depart<'g>(&'g self, live: LiveRecord<'g>) -> Option<Closing<'g>> {
         self.check_is_own(&live);
         let (record, word): (&RecordRef<'_>, _) = (&live, live.word());
-        let shard = self.store.shard_of(record.index);
+        let shard_id = self.store.shards.layout().of_index(record.index);
+        let shard = self.store.shards.get(shard_id);
         let in_progress = shard.departures.begin(record.index);
         let departs = record.record.transition(word, word.departing());
         if departs {
@@ -213,8 +215,8 @@ impl Table {
         }
         drop(in_progress);
         departs.then(|| {
-            self.invalidate_handles(record);
-            self.closing(live.into(), false)
+            self.invalidate_handles(record, shard_id);
+            self.closing(live.into(), shard_id, false)
         })
     }
 
@@ -224,7 +226,10 @@ impl Table {
         self.check_is_own(&live);
         let word = live.word();
         let closes = live.record.transition(word, word.closing());
-        closes.then(|| self.closing(live.into(), true))
+        closes.then(|| {
+            let shard = self.store.shards.layout().of_index(live.index);
+            self.closing(live.into(), shard, true)
+        })
     }
 
     /// Closes a record that is gone. `None` if it was not gone, or its lifecycle has changed
@@ -236,15 +241,22 @@ impl Table {
             return None;
         }
         self.discount_gone(gone.index, word);
-        Some(self.closing(gone, false))
+        let shard = self.store.shards.layout().of_index(gone.index);
+        Some(self.closing(gone, shard, false))
     }
 
-    fn closing<'g>(&'g self, last: ObservedRecord<'g>, is_counted: bool) -> Closing<'g> {
+    fn closing<'g>(
+        &'g self,
+        last: ObservedRecord<'g>,
+        shard: ShardId,
+        is_counted: bool,
+    ) -> Closing<'g> {
         Closing {
             table: self,
             last,
             is_counted,
             hash: None,
+            shard,
         }
     }
 
@@ -290,12 +302,11 @@ impl Table {
 
     /// Closes the load of a departed record, and makes its handles stale.
     #[inline(always)]
-    fn invalidate_handles(&self, record: &RecordRef<'_>) {
+    fn invalidate_handles(&self, record: &RecordRef<'_>, shard: ShardId) {
         let subject = record.subject();
         // This touches the load, as a refresh has to.
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();
-        let shard = self.store.shards.layout().of_index(record.index);
         self.store.publication.take_out(&subject, shard);
     }
 
@@ -304,12 +315,13 @@ impl Table {
     pub(super) fn unlink_and_retire(
         &self,
         record: RecordRef<'_>,
-        hash: Hash,
+        (hash, shard): (Hash, ShardId),
         announcement: Option<u32>,
     ) {
         self.index.remove(hash, record.index);
         record.record.set_lifecycle(Lifecycle::VACANT);
-        self.store.retire(record.index, announcement, record.guard);
+        self.store
+            .retire((record.index, shard), announcement, record.guard);
     }
 
     /// How many records of relays that are gone are remembered; kept ones are not counted.

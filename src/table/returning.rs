@@ -35,7 +35,8 @@ impl<'g> Returning<'g> {
     /// Appends the record to the newest run of arrivals, and pushes it to the inbox of the
     /// wheel.
     pub(crate) fn append(&self) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'g>> {
-        self.table.append(&self.last)
+        let shard = self.table.store.shards.layout().of_index(self.last.index);
+        self.table.append(&self.last, shard)
     }
 
     /// Admits the relay again, unless the table is full.

@@ -331,14 +331,19 @@ impl Store {
     /// Retires a closed record, which is out of its bucket, with its announcement; once, by the
     /// thread that closed it.
     #[inline(always)]
-    pub(super) fn retire(&self, index: u32, announcement: Option<u32>, guard: &Guard) {
-        let shard = self.shard_of(index);
+    pub(super) fn retire(
+        &self,
+        (index, shard_id): (u32, ShardId),
+        announcement: Option<u32>,
+        guard: &Guard,
+    ) {
+        let shard = self.shards.get(shard_id);
         self.extra(index).keep_announcement(announcement);
         // Relaxed, as all changes of this count.
         let before = shard.awaiting.fetch_add(1, Ordering::Relaxed);
         shard.retired_records.push(index, self.records.link(index));
         if is_time_for_a_round(before) {
-            self.begin_round_if_none(self.shards.layout().of_index(index), guard);
+            self.begin_round_if_none(shard_id, guard);
         }
     }
 
