@@ -147,9 +147,14 @@ impl Leaf {
             return Self::rejected(reason);
         }
         let own_micros = record.rtt_micros().unwrap_or(settings.assumed_micros);
-        let score = score(own_micros + settings.assumed_micros, load, weight);
+        let path_micros = own_micros + settings.assumed_micros;
+        let (score, penalty) = match load.total() {
+            // The same without divisions, for a newcomer.
+            0 => (weight.cost * path_micros as f32, weight.cost),
+            _ => (score(path_micros, load, weight), penalty(load, weight)),
+        };
         let score_lane = u64::from(bins.rank(score)) << lanes::SCORE_SHIFT;
-        let penalty_lane = u64::from(bins.rank(penalty(load, weight)));
+        let penalty_lane = u64::from(bins.rank(penalty));
         Self {
             summary: score_lane | rtt_lane(record) | penalty_lane,
             ..Self::default()
