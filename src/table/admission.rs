@@ -404,7 +404,7 @@ impl Table {
         shard: ShardId,
     ) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'a>> {
         let (publication, extra) = (&self.store.publication, record.extra());
-        let arrival = publication.append(shard, record.handle(), extra);
+        let arrival = publication.append(record.handle(), extra);
         let inbox = &self.store.shards.get(shard).inbox;
         inbox.push(record.index, extra.inbox_link());
         arrival

@@ -2,7 +2,7 @@
 //!
 //! 1. A thread finds the record and loads its lifecycle with acquire: live. The relay leaves,
 //!    or its deadline has passed.
-//! 2. It puts the record into `departures` (acquire and release), so that a registering thread
+//! 2. It puts the record into `departures` (release), so that a registering thread
 //!    which needs the room can help ([`help_departures`](Table::help_departures)).
 //! 3. A compare-and-swap (acquire and release) changes the lifecycle from live to
 //!    *departing* ([`depart`](Table::depart)). This decides between departure, renewal and
@@ -152,7 +152,7 @@ impl<'g> Closing<'g> {
     pub(crate) fn forget(self) {
         let record = self.record();
         if self.is_counted {
-            self.table.invalidate_handles(&record, self.shard);
+            self.table.invalidate_handles(&record);
         } else if self.last.word().is_placeholder() {
             // It has not departed, which would have raised the generation.
             record.record.end_generation();
@@ -208,14 +208,14 @@ impl Table {
         let (record, word): (&RecordRef<'_>, _) = (&live, live.word());
         let shard_id = self.store.shards.layout().of_index(record.index);
         let shard = self.store.shards.get(shard_id);
-        let in_progress = shard.departures.begin(record.index);
+        let in_progress = self.store.departures.begin(record.index);
         let departs = record.record.transition(word, word.departing());
         if departs {
             self.count_out(shard, record);
         }
         drop(in_progress);
         departs.then(|| {
-            self.invalidate_handles(record, shard_id);
+            self.invalidate_handles(record);
             self.closing(live.into(), shard_id, false)
         })
     }
@@ -290,24 +290,22 @@ impl Table {
                 self.count_out(self.store.shard_of(index), &record);
             }
         };
-        for (_, shard) in self.store.shards.iter() {
-            if let Some(departures) = shard.departures.read() {
-                departures.indices().for_each(help);
-                if departures.has_overflowed() {
-                    (0..self.store.high_water()).for_each(help);
-                }
+        if let Some(departures) = self.store.departures.read() {
+            departures.indices().for_each(help);
+            if departures.has_overflowed() {
+                (0..self.store.high_water()).for_each(help);
             }
         }
     }
 
     /// Closes the load of a departed record, and makes its handles stale.
     #[inline(always)]
-    fn invalidate_handles(&self, record: &RecordRef<'_>, shard: ShardId) {
+    fn invalidate_handles(&self, record: &RecordRef<'_>) {
         let subject = record.subject();
         // This touches the load, as a refresh has to.
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();
-        self.store.publication.take_out(&subject, shard);
+        self.store.publication.take_out(&subject);
     }
 
     /// Takes a closed record out of its bucket and retires it.

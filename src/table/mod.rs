@@ -200,10 +200,10 @@ impl Table {
     pub(crate) fn count(&self, guard: &Guard) -> Option<usize> {
         let shards = &self.store.shards;
         let are_none_departing = || {
-            shards.iter().all(|(_, shard)| {
+            for (_, shard) in shards.iter() {
                 self.help_unfinished(shard, guard);
-                shard.departures.read().is_none()
-            })
+            }
+            self.store.departures.read().is_none()
         };
         // While no place comes or goes, no departure ends. So if none is found, none was under way
         // when the first shard was read.

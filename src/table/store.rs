@@ -28,7 +28,7 @@ use crate::table::segments::Segments;
 use crate::table::shards::admission_word::INDICES;
 use crate::table::shards::{FreeItems, Shard, ShardId, ShardLayout, Shards};
 use crate::table::slab::{Slab, Source};
-use crate::table::snapshot::{Publication, SelectionSettings};
+use crate::table::snapshot::{PendingChanges, Publication, SelectionSettings};
 use crate::table::stack::{Batch, Chain};
 use crate::time::Watch;
 use std::mem::MaybeUninit;
@@ -38,6 +38,9 @@ const BATCH: u32 = if cfg!(relay_loom) { 1 } else { 64 };
 
 /// With so many retired items a thread begins a round.
 const PER_ROUND: u32 = if cfg!(relay_loom) { 1 } else { 16 };
+
+/// How many lines there are for departures.
+const DEPARTURE_LINES: usize = if cfg!(relay_loom) { 1 } else { 8 };
 
 /// Records and announcements of one registry.
 pub(super) struct Store {
@@ -49,6 +52,8 @@ pub(super) struct Store {
     usual: u32,
     announcements: Slab<AnnouncementCell>,
     pub(super) shards: Shards,
+    /// Departures begun, and perhaps not yet counted out.
+    pub(super) departures: PendingChanges<DEPARTURE_LINES>,
     /// How many records a shard may use that are not exempt, and how many announcements.
     record_bound: u32,
     announcement_bound: u32,
@@ -106,6 +111,7 @@ impl Store {
             usual,
             announcements: Slab::new(usual, Lifecycle::ANNOUNCEMENTS as u32, layout)?,
             shards: Shards::new(u32::try_from(max_relays).ok()?, layout),
+            departures: PendingChanges::default(),
             record_bound: layout.share_of(u32::try_from(records(max_relays)).ok()?),
             announcement_bound: layout.share_of(announcements),
             publication: Publication::new(layout.count(), settings, watch, events),

@@ -5,7 +5,6 @@
 //! | a shard has | for |
 //! |---|---|
 //! | the [admission word](admission_word) | which record enters or leaves; its [places] |
-//! | departures | those begun, and perhaps not yet counted out |
 //! | vacant records and announcements | the [slabs](super::slab): every so many indices belong to one shard |
 //! | retired and reclaimable ones | [reclamation](super::reclaim) |
 //! | an inbox | the wheel |
@@ -21,7 +20,6 @@ pub(super) mod places;
 
 use crate::sync::{AtomicBool, AtomicU32, Ordering, Padded};
 use crate::table::index::Hash;
-use crate::table::snapshot::PendingChanges;
 use crate::table::stack::{Stack, TaggedStack};
 use crate::wheel::Inbox;
 use admission_word::AdmissionWord;
@@ -96,8 +94,6 @@ pub(super) struct Shard {
     pub(super) awaiting: AtomicU32,
     /// How many records are gone, without those exempt.
     pub(super) remembered: AtomicU32,
-    /// Departures begun, and perhaps not yet counted out.
-    pub(super) departures: PendingChanges<1>,
     /// Records that are exempt from the [bound](super::bounds).
     exempt: AtomicU32,
     /// Announcements that no lifecycle word names any more and that are not yet freed.
@@ -111,7 +107,7 @@ pub(super) struct Shard {
 }
 
 #[cfg(not(relay_loom))]
-const _: () = assert!(std::mem::offset_of!(Shard, departures) == 64);
+const _: () = assert!(std::mem::offset_of!(Shard, exempt) == 64);
 
 /// The items of a slab that a shard may take.
 #[derive(Debug, Default)]
@@ -271,7 +267,6 @@ impl Shard {
             retired_announcements: Stack::default(),
             reclaimable_records: TaggedStack::default(),
             reclaimable_announcements: TaggedStack::default(),
-            departures: PendingChanges::default(),
         }
     }
 

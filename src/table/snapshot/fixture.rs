@@ -8,7 +8,6 @@ use crate::table::record::Second;
 use crate::table::record::{
     Extra, Handle, Lifecycle, Load, Parts, Policies, Record, State, Subject,
 };
-use crate::table::shards::ShardId;
 use crate::time::{Tick, Timeline};
 use std::convert::Infallible;
 
@@ -64,7 +63,7 @@ impl Relays {
     pub(super) fn arrive(&self, index: usize) {
         let subject = self.subject(index);
         self.publication
-            .append(ShardId::FIRST, subject.handle, subject.extra);
+            .append(subject.handle, subject.extra);
         self.publication.refresh(&subject, true);
     }
 

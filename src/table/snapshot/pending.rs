@@ -4,7 +4,7 @@
 //! these are taken, a count says that there are more.
 //!
 //! The snapshot has such a set for changes by which a relay may become eligible: a summary
-//! lags behind its record while a change is under way. Each shard has one for departures.
+//! lags behind its record while a change is under way. The store has one for departures.
 
 use crate::sync::{AtomicU32, Ordering, thread_index};
 use std::array;

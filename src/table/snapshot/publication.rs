@@ -35,9 +35,9 @@ use crate::footprint::Footprint;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{
     Arc, AtomicBool, AtomicU64, LoadInOrder, Mutex, MutexGuard, Ordering, Padded, Swap, fence,
+    thread_index,
 };
 use crate::table::record::{Extra, Handle, Load, Parts, Subject};
-use crate::table::shards::ShardId;
 use crate::table::snapshot::base::{Base, MergedRelay};
 use crate::table::snapshot::context::{Context, SelectionSettings};
 use crate::table::snapshot::filters::{FilterId, Filters};
@@ -198,7 +198,7 @@ impl Snapshot {
     }
 
     /// Recomputes the leaves of a relay that has departed, and vacates its slot in a run.
-    fn take_out(&self, subject: &Subject<'_>, context: &Context, shard: ShardId) {
+    fn take_out(&self, subject: &Subject<'_>, context: &Context) {
         let (handle, extra) = (subject.handle, subject.extra);
         let refresh_in = |base: &Base| {
             if let Some(slot) = base.slot_of(handle) {
@@ -211,7 +211,7 @@ impl Snapshot {
         }
         for run in &self.runs {
             if let Some(slot) = run.slot_of(extra.arrival(), handle) {
-                run.vacate(shard, slot, handle);
+                run.vacate(thread_index(), slot, handle);
             }
         }
     }
@@ -230,8 +230,8 @@ impl Snapshot {
         let number = self.newest_run().next_number();
         let precision = self.base.leaves.precision;
         let filters = filters.active();
-        let shards = self.newest_run().shards();
-        let run = Run::new(capacity as u32, number, shards, precision, filters);
+        let stripes = self.newest_run().stripes();
+        let run = Run::new(capacity as u32, number, stripes, precision, filters);
         Arc::new(run)
     }
 
@@ -365,13 +365,12 @@ impl Publication {
     #[inline(always)]
     pub(in crate::table) fn append<'a>(
         &'a self,
-        shard: ShardId,
         relay: Handle,
         extra: &Extra,
     ) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'a>> {
         loop {
             let snapshot = self.load();
-            if let Some(slot) = snapshot.newest_run().push(shard, relay, extra) {
+            if let Some(slot) = snapshot.newest_run().push(thread_index(), relay, extra) {
                 return Arrival { snapshot, slot };
             }
             // The run is full, or sealed by a merge that has published a fresh one. Another
@@ -473,8 +472,8 @@ impl Publication {
     }
 
     /// Recomputes the leaves of a relay that has departed, and vacates its slot among arrivals.
-    pub(in crate::table) fn take_out(&self, subject: &Subject<'_>, shard: ShardId) {
-        self.load().take_out(subject, &self.context, shard);
+    pub(in crate::table) fn take_out(&self, subject: &Subject<'_>) {
+        self.load().take_out(subject, &self.context);
     }
 
     /// [`refresh_touched`](Self::refresh_touched) after a change by which the relay did not

@@ -1,10 +1,12 @@
 //! A run of recent arrivals: append-only, readable while it grows.
 //!
 //! An arrival claims a slot by one atomic addition, and then fills it by one compare-and-swap.
-//! When its relay departs, the slot is *vacated*, and the next arrival of the same shard takes
-//! it. So relays that come and go in turns use the same slots again and again, and neither make
-//! the run grow nor cause merges. In a long run a shard claims several slots at a time, and keeps
-//! those that it does not need yet with those that were vacated.
+//! When its relay departs, the slot is *vacated*, and goes to the *stripe* of the thread that
+//! vacates it, by the number of that thread. The next arrival of a thread of this stripe takes it.
+//! So relays that come and go in turns use the same slots again and again, and neither make the run
+//! grow nor cause merges; and the lines of a slot mostly stay with one core. In a long run a thread
+//! claims several slots at a time, and keeps those that it does not need yet in its stripe. When
+//! all slots are claimed, it takes those of other stripes.
 //!
 //! A merge *seals* the run: a bit in the claim counter stops further claims, and slots that
 //! were claimed but are empty are closed. If an arrival finds its slot closed, or the run sealed
@@ -18,7 +20,6 @@
 use crate::footprint::Footprint;
 use crate::sync::{AtomicU32, AtomicU64, Ordering, Padded, ZeroedSlice};
 use crate::table::record::{Extra, Handle};
-use crate::table::shards::ShardId;
 use crate::table::snapshot::filters::FilterId;
 use crate::table::snapshot::leaves::{Leaves, Precision};
 use crate::table::snapshot::tree::FANOUT;
@@ -27,10 +28,10 @@ use crate::table::stack::{Chain, TaggedStack};
 /// The bit of the claim counter that stops claims.
 const SEALED: u64 = 1 << 63;
 
-/// There are no more stripes of counts than these: a power of two, as the number of shards is.
+/// There are no more stripes than these: a power of two, as the number of shards is.
 const MOST_STRIPES: usize = 16;
 
-/// So many slots a shard claims at a time.
+/// So many slots a thread claims at a time.
 const CLAIMED_AT_ONCE: u32 = 8;
 
 /// The bytes of memory that the system gives at a time.
@@ -39,7 +40,7 @@ const PAGE: usize = 4096;
 /// See the module's description.
 pub(crate) struct Run {
     claimed: Padded<AtomicU64>,
-    /// The slots that each shard may fill.
+    /// The slots that may be filled, in stripes: a power of two.
     vacant: Box<[Padded<TaggedStack>]>,
     /// Of each slot, while it is vacant.
     links: ZeroedSlice<AtomicU32>,
@@ -53,7 +54,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// With a forest for each of these filters.
+    /// With a forest for each of these filters, for a table of so many shards.
     pub(crate) fn new(
         capacity: u32,
         first: u32,
@@ -66,7 +67,7 @@ impl Run {
         let stripes = shards.min(MOST_STRIPES);
         Self {
             claimed: Padded(AtomicU64::default()),
-            vacant: (0..shards).map(|_| Padded::default()).collect(),
+            vacant: (0..stripes).map(|_| Padded::default()).collect(),
             links: ZeroedSlice::new_or_abort(nodes as usize * FANOUT),
             capacity,
             first,
@@ -85,7 +86,7 @@ impl Run {
             + Footprint { used, reserved }
     }
 
-    pub(super) fn shards(&self) -> usize {
+    pub(super) fn stripes(&self) -> usize {
         self.vacant.len()
     }
 
@@ -100,25 +101,38 @@ impl Run {
         self.first.wrapping_add(self.leaves.len() as u32)
     }
 
-    /// Adds an arrival to the vacant slots of a shard, or to those that were never used. Returns its
-    /// slot; `None` if it must go to another run.
+    /// Adds an arrival, by the thread with a number, to a vacant slot of its stripe, one that was
+    /// never used, or one of another stripe. Returns the slot; `None` if it must go to another run.
     pub(in crate::table) fn push(
         &self,
-        shard: ShardId,
+        thread: usize,
         arrival: Handle,
         extra: &Extra,
     ) -> Option<usize> {
-        let vacant = &self.vacant[shard.at()];
+        let vacant = self.stripe(thread);
         let slot = vacant.pop(|slot| self.link(slot));
-        let slot = slot.or_else(|| self.claim(vacant))?;
+        let slot = slot
+            .or_else(|| self.claim(vacant))
+            .or_else(|| self.take_from_others())?;
         extra.set_arrival(self.first.wrapping_add(slot));
         self.leaves
             .put(slot as usize, arrival)
             .then_some(slot as usize)
     }
 
+    fn stripe(&self, thread: usize) -> &TaggedStack {
+        &self.vacant[thread & (self.vacant.len() - 1)]
+    }
+
+    /// Takes a vacant slot of any stripe.
+    #[cold]
+    fn take_from_others(&self) -> Option<u32> {
+        let mut stripes = self.vacant.iter();
+        stripes.find_map(|vacant| vacant.pop(|slot| self.link(slot)))
+    }
+
     /// Claims some slots that were never used: the first for the caller, the others for its
-    /// shard.
+    /// stripe.
     fn claim(&self, vacant: &TaggedStack) -> Option<u32> {
         // Relaxed: readers synchronise with the slot itself. The load before the addition
         // keeps the counter of a finished run from growing on.
@@ -140,21 +154,22 @@ impl Run {
         Some(self.slot(first))
     }
 
-    /// All shards together leave few slots unused.
+    /// All stripes together leave few slots unused.
     fn claimed_at_once(&self) -> u32 {
         let most = self.capacity / (8 * self.vacant.len() as u32);
         most.clamp(1, CLAIMED_AT_ONCE)
     }
 
-    /// Takes a relay that has departed out of its slot, which the next arrival of its shard then
-    /// uses.
-    pub(super) fn vacate(&self, shard: ShardId, slot: usize, relay: Handle) {
+    /// Takes a relay that has departed out of its slot, by the thread with a number. An arrival of
+    /// its stripe then uses the slot.
+    pub(super) fn vacate(&self, thread: usize, slot: usize, relay: Handle) {
         if !self.leaves.vacate(slot, relay) {
             return;
         }
         // Relaxed: if the slot was to be closed before it was vacated, this thread knows.
         if !self.is_sealed() {
-            self.vacant[shard.at()].push(Chain::of(slot as u32), |slot| self.link(slot));
+            self.stripe(thread)
+                .push(Chain::of(slot as u32), |slot| self.link(slot));
         }
     }
 
@@ -271,7 +286,7 @@ mod tests {
         });
         let extras = [Extra::vacant(), Extra::vacant()];
         for (handle, extra) in handles.iter().zip(&extras) {
-            let slot = run.push(ShardId::FIRST, *handle, extra);
+            let slot = run.push(0, *handle, extra);
             assert!(slot.is_some());
             assert_eq!(run.slot_of(extra.arrival(), *handle), slot);
             let other = Handle {
@@ -280,7 +295,7 @@ mod tests {
             };
             assert_eq!(run.slot_of(extra.arrival(), other), None);
         }
-        let refused = run.push(ShardId::FIRST, handles[0], &Extra::vacant());
+        let refused = run.push(0, handles[0], &Extra::vacant());
         assert_eq!(refused, None, "it is full");
         assert_eq!(run.iter().count(), 2);
         assert_eq!(run.next_number(), u32::MAX.wrapping_add(FANOUT as u32));
@@ -296,13 +311,13 @@ mod tests {
                 index,
                 generation: 1,
             };
-            let (shard, extra) = (ShardId::of_bits((index % 2).into()), Extra::vacant());
-            assert!(run.push(shard, arrival, &extra).is_some(), "{index}");
+            let (thread, extra) = (index as usize % 2, Extra::vacant());
+            assert!(run.push(thread, arrival, &extra).is_some(), "{index}");
             assert!(run.fillings() > fillings);
             fillings = run.fillings();
             let slot = run.slot_of(extra.arrival(), arrival).unwrap();
             if index % 3 != 0 {
-                run.vacate(shard, slot, arrival);
+                run.vacate(thread, slot, arrival);
                 assert_eq!(run.slot_of(extra.arrival(), arrival), None);
             }
         }

@@ -3,7 +3,6 @@
 use super::{CAPACITY, relays};
 use crate::sync::{Arc, check, yield_point};
 use crate::table::record::{Handle, Lifecycle, Load};
-use crate::table::shards::ShardId;
 use crate::table::snapshot::fixture::Relays;
 use crate::table::snapshot::forest::TierTrees;
 use crate::table::snapshot::leaf::{Leaf, Summary, SummaryWord};
@@ -39,7 +38,7 @@ impl Arrivals {
     fn push(&self, index: usize) -> bool {
         let subject = self.relays.subject(index);
         self.run
-            .push(ShardId::FIRST, subject.handle, subject.extra)
+            .push(0, subject.handle, subject.extra)
             .is_some()
     }
 
@@ -70,7 +69,7 @@ impl Arrivals {
         subject.record.set_flags(Load::CLOSED);
         subject.record.end_generation();
         if let Some(slot) = self.slot_of(index) {
-            self.run.vacate(ShardId::FIRST, slot, subject.handle);
+            self.run.vacate(0, slot, subject.handle);
         }
     }
 
