@@ -156,6 +156,16 @@ impl Index {
     /// Removes what [`insert`](Self::insert) put there.
     pub(super) fn remove(&self, hash: Hash, index: u32) {
         let entry = BucketEntry::new(hash.fingerprint(), index);
+        if !self.buckets[hash.home(self.buckets.len())].clear(entry) {
+            self.remove_further(hash, index);
+        }
+    }
+
+    /// The same, for a record that is not in its home bucket.
+    #[cold]
+    #[inline(never)]
+    fn remove_further(&self, hash: Hash, index: u32) {
+        let entry = BucketEntry::new(hash.fingerprint(), index);
         let near = || self.path(hash).take(MAX_PROBES);
         match near().position(|bucket| bucket.clear(entry)) {
             Some(distance) => near().take(distance).for_each(Bucket::unpass),

@@ -37,7 +37,7 @@ use std::mem::MaybeUninit;
 const BATCH: u32 = if cfg!(relay_loom) { 1 } else { 64 };
 
 /// With so many retired items a thread begins a round.
-const PER_ROUND: u32 = if cfg!(relay_loom) { 1 } else { 16 };
+const PER_ROUND: u32 = if cfg!(relay_loom) { 1 } else { 32 };
 
 /// How many lines there are for departures.
 const DEPARTURE_LINES: usize = if cfg!(relay_loom) { 1 } else { 8 };
