@@ -211,7 +211,9 @@ impl Table {
         let in_progress = self.store.departures.begin(record.index);
         let departs = record.record.transition(word, word.departing());
         if departs {
-            self.count_out(shard, record);
+            // No other thread changes it after it is closing.
+            let close = |word: Lifecycle| record.record.set_lifecycle(word.closing());
+            self.count_out(shard, record, close);
         }
         drop(in_progress);
         departs.then(|| {
@@ -260,8 +262,9 @@ impl Table {
         }
     }
 
-    /// Counts a departing record out, unless another thread does.
-    pub(super) fn count_out(&self, shard: &Shard, record: &RecordRef<'_>) {
+    /// Counts a departing record out, unless another thread does. `close` makes it closing.
+    #[inline(always)]
+    fn count_out(&self, shard: &Shard, record: &RecordRef<'_>, close: impl Fn(Lifecycle)) {
         loop {
             let seen = self.help_unfinished(shard, record.guard);
             // It stays so, of this generation, while the admission word is as it was seen.
@@ -275,7 +278,8 @@ impl Table {
             if self.store.shards.has_too_many(seen) {
                 self.store.shards.relieve(record.index);
             } else if let Some(named) = shard.admission.count_out(seen, record.handle()) {
-                self.finish(shard, named, record, (departing, departing.closing()));
+                close(departing);
+                shard.admission.clear_unfinished(named);
                 return;
             }
         }
@@ -287,7 +291,8 @@ impl Table {
         let help = |index| {
             let record = self.at(index, guard);
             if record.lifecycle().is_departing() {
-                self.count_out(self.store.shard_of(index), &record);
+                let close = |word: Lifecycle| _ = record.record.transition(word, word.closing());
+                self.count_out(self.store.shard_of(index), &record, close);
             }
         };
         if let Some(departures) = self.store.departures.read() {

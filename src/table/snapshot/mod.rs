@@ -72,6 +72,7 @@ mod suspended;
 #[cfg(all(test, not(relay_loom)))]
 mod tests;
 mod tree;
+mod vacant_slots;
 
 pub(crate) use base::MergedRelay;
 pub(crate) use context::{Context, SelectionSettings};

@@ -1,12 +1,11 @@
 //! A run of recent arrivals: append-only, readable while it grows.
 //!
 //! An arrival claims a slot by one atomic addition, and then fills it by one compare-and-swap.
-//! When its relay departs, the slot is *vacated*, and goes to the *stripe* of the thread that
-//! vacates it, by the number of that thread. The next arrival of a thread of this stripe takes it.
-//! So relays that come and go in turns use the same slots again and again, and neither make the run
-//! grow nor cause merges; and the lines of a slot mostly stay with one core. In a long run a thread
-//! claims several slots at a time, and keeps those that it does not need yet in its stripe. When
-//! all slots are claimed, it takes those of other stripes.
+//! When its relay departs, the slot is [*vacated*](super::vacant_slots), and the next arrival of
+//! the same thread takes it. So relays that come and go in turns use the same slots again and again,
+//! and neither make the run grow nor cause merges. In a long run a thread claims several slots at
+//! a time, and those that it does not need yet are vacant. When all slots are claimed, it takes those
+//! that other threads have vacated.
 //!
 //! A merge *seals* the run: a bit in the claim counter stops further claims, and slots that
 //! were claimed but are empty are closed. If an arrival finds its slot closed, or the run sealed
@@ -18,12 +17,12 @@
 //! found until the run is merged.
 
 use crate::footprint::Footprint;
-use crate::sync::{AtomicU32, AtomicU64, Ordering, Padded, ZeroedSlice};
+use crate::sync::{AtomicU64, Ordering, Padded};
 use crate::table::record::{Extra, Handle};
 use crate::table::snapshot::filters::FilterId;
 use crate::table::snapshot::leaves::{Leaves, Precision};
 use crate::table::snapshot::tree::FANOUT;
-use crate::table::stack::{Chain, TaggedStack};
+use crate::table::snapshot::vacant_slots::VacantSlots;
 
 /// The bit of the claim counter that stops claims.
 const SEALED: u64 = 1 << 63;
@@ -40,12 +39,11 @@ const PAGE: usize = 4096;
 /// See the module's description.
 pub(crate) struct Run {
     claimed: Padded<AtomicU64>,
-    /// The slots that may be filled, in stripes: a power of two.
-    vacant: Box<[Padded<TaggedStack>]>,
-    /// Of each slot, while it is vacant.
-    links: ZeroedSlice<AtomicU32>,
+    vacant: VacantSlots,
     /// How many slots may be claimed.
     capacity: u32,
+    /// How many a thread claims at a time: all stripes together leave few unused.
+    claimed_at_once: u32,
     /// The number of the first slot.
     first: u32,
     /// Nodes of leaves, as a power of two.
@@ -65,11 +63,12 @@ impl Run {
         let nodes = capacity.div_ceil(FANOUT as u32).next_power_of_two();
         // A find that finds none reads all of them.
         let stripes = shards.min(MOST_STRIPES);
+        let claimed_at_once = (capacity / (8 * stripes as u32)).clamp(1, CLAIMED_AT_ONCE);
         Self {
             claimed: Padded(AtomicU64::default()),
-            vacant: (0..stripes).map(|_| Padded::default()).collect(),
-            links: ZeroedSlice::new_or_abort(nodes as usize * FANOUT),
+            vacant: VacantSlots::new(nodes as usize * FANOUT, stripes, claimed_at_once),
             capacity,
+            claimed_at_once,
             first,
             nodes_log2: nodes.ilog2(),
             leaves: Leaves::new(nodes as usize * FANOUT, precision, filters, None, stripes),
@@ -81,19 +80,17 @@ impl Run {
         let Footprint { used, reserved } = self.leaves.footprint();
         let used = used.min(self.len() * 2 * PAGE);
         Footprint::of::<Self>()
-            + Footprint::of_items::<Padded<TaggedStack>>(self.vacant.len())
-            + Footprint::of_items::<AtomicU32>(self.links.len())
+            + self.vacant.footprint()
             + Footprint { used, reserved }
     }
 
     pub(super) fn stripes(&self) -> usize {
-        self.vacant.len()
+        self.vacant.stripes()
     }
 
     /// Grows with each slot that is filled.
     pub(super) fn fillings(&self) -> u64 {
-        let reused = self.vacant.iter().map(|vacant| u64::from(vacant.pops()));
-        self.len() as u64 + reused.sum::<u64>()
+        self.len() as u64 + self.vacant.taken()
     }
 
     /// The number after the last one of this run.
@@ -101,45 +98,34 @@ impl Run {
         self.first.wrapping_add(self.leaves.len() as u32)
     }
 
-    /// Adds an arrival, by the thread with a number, to a vacant slot of its stripe, one that was
-    /// never used, or one of another stripe. Returns the slot; `None` if it must go to another run.
+    /// Adds an arrival, by the thread with a number, to a slot that it vacated, one that was never
+    /// used, or one that another thread vacated. Returns the slot; `None` if it must go to another
+    /// run.
     pub(in crate::table) fn push(
         &self,
         thread: usize,
         arrival: Handle,
         extra: &Extra,
     ) -> Option<usize> {
-        let vacant = self.stripe(thread);
-        let slot = vacant.pop(|slot| self.link(slot));
+        let slot = self.vacant.take(thread);
         let slot = slot
-            .or_else(|| self.claim(vacant))
-            .or_else(|| self.take_from_others())?;
+            .or_else(|| self.claim(thread))
+            .or_else(|| self.vacant.take_from_any())?;
         extra.set_arrival(self.first.wrapping_add(slot));
         self.leaves
             .put(slot as usize, arrival)
             .then_some(slot as usize)
     }
 
-    fn stripe(&self, thread: usize) -> &TaggedStack {
-        &self.vacant[thread & (self.vacant.len() - 1)]
-    }
-
-    /// Takes a vacant slot of any stripe.
+    /// Claims some slots that were never used: the first for the caller, the others for later.
     #[cold]
-    fn take_from_others(&self) -> Option<u32> {
-        let mut stripes = self.vacant.iter();
-        stripes.find_map(|vacant| vacant.pop(|slot| self.link(slot)))
-    }
-
-    /// Claims some slots that were never used: the first for the caller, the others for its
-    /// stripe.
-    fn claim(&self, vacant: &TaggedStack) -> Option<u32> {
+    fn claim(&self, thread: usize) -> Option<u32> {
         // Relaxed: readers synchronise with the slot itself. The load before the addition
         // keeps the counter of a finished run from growing on.
         if self.is_finished(self.claimed.load(Ordering::Relaxed)) {
             return None;
         }
-        let at_once = self.claimed_at_once();
+        let at_once = self.claimed_at_once;
         let first = self.claimed.fetch_add(at_once.into(), Ordering::Relaxed);
         if self.is_finished(first) {
             return None;
@@ -147,34 +133,21 @@ impl Run {
         let first = first as u32;
         let end = first.saturating_add(at_once).min(self.capacity);
         let others = (first + 1..end).map(|claim| self.slot(claim));
-        if let Some(others) = Chain::of_each(others, |slot| self.link(slot)) {
-            vacant.push(others, |slot| self.link(slot));
-        }
+        self.vacant.add_each(thread, others);
         self.prefetch(first + 1);
         Some(self.slot(first))
     }
 
-    /// All stripes together leave few slots unused.
-    fn claimed_at_once(&self) -> u32 {
-        let most = self.capacity / (8 * self.vacant.len() as u32);
-        most.clamp(1, CLAIMED_AT_ONCE)
-    }
-
-    /// Takes a relay that has departed out of its slot, by the thread with a number. An arrival of
-    /// its stripe then uses the slot.
+    /// Takes a relay that has departed out of its slot, by the thread with a number. An arrival then
+    /// uses the slot.
     pub(super) fn vacate(&self, thread: usize, slot: usize, relay: Handle) {
         if !self.leaves.vacate(slot, relay) {
             return;
         }
         // Relaxed: if the slot was to be closed before it was vacated, this thread knows.
         if !self.is_sealed() {
-            self.stripe(thread)
-                .push(Chain::of(slot as u32), |slot| self.link(slot));
+            self.vacant.add(thread, slot as u32);
         }
-    }
-
-    fn link(&self, slot: u32) -> &AtomicU32 {
-        &self.links[slot as usize]
     }
 
     /// Prefetches the slot of the next arrival, which is mostly far from that of this one.
