@@ -10,8 +10,8 @@
 //! used. Maintenance frees all, batch by batch. Each item is freed once, so a call frees one
 //! item on average.
 //!
-//! A thread begins a round with every sixteenth item that it retires, since a round costs far
-//! more than an item; maintenance, and a call that finds nothing free, begin one with any.
+//! A thread begins a round with every 32nd item that is retired, since a round costs far more than
+//! an item; maintenance, and a call that finds nothing free, begin one with any.
 //!
 //! Deferred functions run on any thread that collects, perhaps one that looks up a relay in
 //! another registry. So that each costs O(1), a deferred function splices whole chains,
@@ -39,7 +39,7 @@
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{Arc, Ordering};
 use crate::table::shards::{MAX_SHARDS, Shard, ShardId};
-use crate::table::store::{Retired, Store};
+use crate::table::store::{Retired, Store, not_in_awaiting};
 use std::ptr;
 
 /// A store that a round's function refers to; the lowest bits say which shard. So the function
@@ -133,9 +133,14 @@ impl Shard {
 
     /// Takes all that is retired so far.
     pub(super) fn take_retired(&self) -> Retired {
+        let (records, count) = self.retired_records.take_all();
+        // Relaxed, as all changes of this count. This thread is pinned, so they are freed later.
+        self.awaiting
+            .fetch_add(not_in_awaiting(count), Ordering::Relaxed);
+        let (announcements, _) = self.retired_announcements.take_all();
         Retired {
-            records: self.retired_records.take_all(),
-            announcements: self.retired_announcements.take_all(),
+            records,
+            announcements,
         }
     }
 }

@@ -8,7 +8,7 @@
 //! # Invariants
 //!
 //! - An item is in one stack or chain at most, and its link is that one's.
-//! - The word of a `Stack` names the top item and the bottom one, or none.
+//! - The word of a `Stack` names the top item and the bottom one, or none, and counts the items.
 //! - The word of a `TaggedStack` carries a tag that counts the items that were popped. The tag
 //!   prevents ABA: a pop with a stale `next` fails, unless exactly 2^32 items were popped in between.
 
@@ -18,9 +18,15 @@ use std::num::NonZeroU64;
 /// Pushed to one by one, taken as a whole.
 #[derive(Debug, Default)]
 pub(super) struct Stack {
-    /// The ends of the chain of all items, or zero.
-    ends: AtomicU64,
+    /// How many items there are, modulo 2^8, in the highest bits. Index plus one of the bottom item
+    /// in the middle, of the top item below that; or zero.
+    word: AtomicU64,
 }
+
+/// The bits of a name in the word of a [`Stack`].
+const NAME_BITS: u32 = 28;
+const NAME_MASK: u64 = (1 << NAME_BITS) - 1;
+const COUNT_SHIFT: u32 = 2 * NAME_BITS;
 
 /// Items linked from top to bottom, at least one, which belong to its holder.
 #[derive(Debug)]
@@ -40,39 +46,62 @@ pub(in crate::table) struct TaggedStack {
 }
 
 impl Stack {
-    /// Adds an item, whose link this is and which is in no other stack.
-    pub(super) fn push(&self, index: u32, link: &AtomicU32) {
+    /// Indices of items are below this.
+    pub(super) const INDICES: u64 = NAME_MASK;
+
+    /// Adds an item, whose link this is and which is in no other stack. How many there are then,
+    /// modulo 2^8.
+    #[inline]
+    pub(super) fn push(&self, index: u32, link: &AtomicU32) -> u8 {
         let name = u64::from(index + 1);
         // Relaxed: the compare-and-swap decides.
-        let mut ends = self.ends.load(Ordering::Relaxed);
+        let mut word = self.word.load(Ordering::Relaxed);
         loop {
+            let top = word & NAME_MASK;
             // Relaxed: published below.
-            link.store(ends as u32, Ordering::Relaxed);
-            let bottom = if ends == 0 { name } else { ends >> 32 };
+            link.store(top as u32, Ordering::Relaxed);
+            let bottom = match top {
+                0 => name << NAME_BITS,
+                _ => word & NAME_MASK << NAME_BITS,
+            };
+            let count = count_of(word).wrapping_add(1);
+            let next = u64::from(count) << COUNT_SHIFT | bottom | name;
             // Release: publishes the link, and what was done to the item.
-            match self.ends.compare_exchange_weak(
-                ends,
-                bottom << 32 | name,
+            match self.word.compare_exchange_weak(
+                word,
+                next,
                 Ordering::Release,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return,
-                Err(current) => ends = current,
+                Ok(_) => return count,
+                Err(current) => word = current,
             }
         }
     }
 
-    /// Takes all items, if there are any.
-    pub(super) fn take_all(&self) -> Option<Chain> {
+    /// Takes all items, if there are any; and how many there were, modulo 2^8.
+    pub(super) fn take_all(&self) -> (Option<Chain>, u8) {
         // Acquire: pairs with each push.
-        let ends = self.ends.swap(0, Ordering::Acquire);
-        NonZeroU64::new(ends).map(|ends| Chain { ends })
+        let word = self.word.swap(0, Ordering::Acquire);
+        let (bottom, top) = (word >> NAME_BITS & NAME_MASK, word & NAME_MASK);
+        let chain = (top != 0).then(|| Chain::between(top as u32, bottom as u32));
+        (chain, count_of(word))
+    }
+
+    /// How many items there are, modulo 2^8.
+    pub(super) fn count(&self) -> u8 {
+        // Relaxed: a hint; `take_all` decides.
+        count_of(self.word.load(Ordering::Relaxed))
     }
 
     pub(super) fn is_empty(&self) -> bool {
         // Relaxed: a hint; `take_all` decides.
-        self.ends.load(Ordering::Relaxed) == 0
+        self.word.load(Ordering::Relaxed) == 0
     }
+}
+
+fn count_of(word: u64) -> u8 {
+    (word >> COUNT_SHIFT) as u8
 }
 
 /// Items that are linked one by one, to a chain.
@@ -239,12 +268,14 @@ mod tests {
     fn a_chain_of_what_was_pushed_is_popped_from_its_top() {
         let links = links();
         let (stack, tagged) = (Stack::default(), TaggedStack::default());
-        assert!(stack.take_all().is_none() && stack.is_empty());
-        for index in [3, 0, 7] {
-            stack.push(index, &links[index as usize]);
-        }
+        let (none, count) = stack.take_all();
+        assert!(none.is_none() && count == 0 && stack.is_empty());
+        let counts = [3, 0, 7].map(|index| stack.push(index, &links[index as usize]));
+        assert_eq!((counts, stack.count()), ([1, 2, 3], 3));
         assert!(!stack.is_empty());
-        let chain = stack.take_all().unwrap();
+        let (chain, count) = stack.take_all();
+        let chain = chain.unwrap();
+        assert_eq!((count, stack.count()), (3, 0));
         assert_eq!((chain.top_name(), chain.bottom()), (8, 3));
         assert!(stack.is_empty() && tagged.is_empty());
         tagged.push(chain, |index| &links[index as usize]);

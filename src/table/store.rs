@@ -29,15 +29,19 @@ use crate::table::shards::admission_word::INDICES;
 use crate::table::shards::{FreeItems, Shard, ShardId, ShardLayout, Shards};
 use crate::table::slab::{Slab, Source};
 use crate::table::snapshot::{PendingChanges, Publication, SelectionSettings};
-use crate::table::stack::{Batch, Chain};
+use crate::table::stack::{Batch, Chain, Stack};
 use crate::time::Watch;
 use std::mem::MaybeUninit;
 
 /// How many records, or announcements, a thread frees at a time.
 const BATCH: u32 = if cfg!(relay_loom) { 1 } else { 64 };
 
-/// With so many retired items a thread begins a round.
+/// With so many retired items a thread begins a round: a round costs far more than what it is for,
+/// and those that follow cost less together. 2^8 is a multiple.
 const PER_ROUND: u32 = if cfg!(relay_loom) { 1 } else { 32 };
+
+const _: () = assert!(INDICES as u64 <= Stack::INDICES);
+const _: () = assert!(Lifecycle::ANNOUNCEMENTS as u64 <= Stack::INDICES);
 
 /// How many lines there are for departures.
 const DEPARTURE_LINES: usize = if cfg!(relay_loom) { 1 } else { 8 };
@@ -195,7 +199,9 @@ impl Store {
 
     /// Records retired and neither freed yet nor left to their leases.
     pub(super) fn awaiting_reclamation(&self) -> usize {
-        self.shards.sum(|shard| &shard.awaiting)
+        let newest = |(_, shard): (_, &Shard)| not_in_awaiting(shard.retired_records.count());
+        let newest: u32 = self.shards.iter().map(newest).sum();
+        self.shards.sum(|shard| &shard.awaiting) + newest as usize
     }
 
     /// Announcements that no lifecycle word names any more and that are not yet freed.
@@ -325,13 +331,14 @@ impl Store {
     }
 
     /// Whether it is time to begin a round.
+    #[cfg_attr(relay_loom, allow(clippy::modulo_one))] // Models begin one each time.
     fn push_retired_announcement(&self, index: u32) -> bool {
         let shard = self.shard_of(index);
         // Relaxed, as all changes of this count.
         let before = shard.superseded.fetch_add(1, Ordering::Relaxed);
         let link = self.announcements.link(index);
         shard.retired_announcements.push(index, link);
-        is_time_for_a_round(before)
+        before % PER_ROUND == 0
     }
 
     /// Retires a closed record, which is out of its bucket, with its announcement; once, by the
@@ -345,10 +352,10 @@ impl Store {
     ) {
         let shard = self.shards.get(shard_id);
         self.extra(index).keep_announcement(announcement);
-        // Relaxed, as all changes of this count.
-        let before = shard.awaiting.fetch_add(1, Ordering::Relaxed);
-        shard.retired_records.push(index, self.records.link(index));
-        if is_time_for_a_round(before) {
+        let retired = shard.retired_records.push(index, self.records.link(index));
+        if not_in_awaiting(retired) == 0 {
+            // Relaxed, as all changes of this count.
+            shard.awaiting.fetch_add(PER_ROUND, Ordering::Relaxed);
             self.begin_round_if_none(shard_id, guard);
         }
     }
@@ -483,11 +490,11 @@ impl Store {
     }
 }
 
-/// Of so many that are retired, whether the next one is to begin a round. A round costs far more
-/// than what it is for; those that follow cost less together.
-#[cfg_attr(relay_loom, allow(clippy::modulo_one))] // Models begin one each time.
-fn is_time_for_a_round(retired: u32) -> bool {
-    retired % PER_ROUND == 0
+/// Of so many retired records that no round has taken, how many are not in the count of those
+/// awaiting reclamation: so that few threads write that.
+#[cfg_attr(relay_loom, allow(clippy::modulo_one))] // Models begin a round each time.
+pub(super) fn not_in_awaiting(retired: u8) -> u32 {
+    u32::from(retired) % PER_ROUND
 }
 
 /// Models keep what is deferred, so whatever frees a store there does so early.

@@ -90,7 +90,8 @@ pub(super) struct Shard {
     pub(super) inbox: Inbox,
     /// Deadlines that are counted because they may not be in the inbox yet.
     in_flight: AtomicU32,
-    /// Records retired and neither freed yet nor left to their leases.
+    /// Records retired and neither freed yet nor left to their leases, except for [some of the
+    /// latest](super::store::not_in_awaiting).
     pub(super) awaiting: AtomicU32,
     /// How many records are gone, without those exempt.
     pub(super) remembered: AtomicU32,
