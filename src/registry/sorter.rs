@@ -62,6 +62,8 @@ impl Sorter {
         if is_stale {
             let map = coordinates.if_enabled().map(Mutex::lock);
             self.merge(relays, &mut merger, map);
+        } else {
+            merger.drop_unused();
         }
         is_stale
     }

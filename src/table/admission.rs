@@ -32,7 +32,7 @@
 use crate::limits::MAX_PLACEHOLDERS;
 use crate::relay::NodeId;
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, Ordering};
+use crate::sync::Ordering;
 use crate::table::departure::Closing;
 use crate::table::index::Hash;
 use crate::table::record::{Announcement, Circuit, Lifecycle, Load, PolicyWord, State};
@@ -40,11 +40,10 @@ use crate::table::record_ref::RecordRef;
 use crate::table::shards::admission_word::{AdmissionState, Step};
 use crate::table::shards::places::Reading;
 use crate::table::shards::{Shard, ShardId};
-use crate::table::snapshot::{Arrival, Snapshot};
+use crate::table::snapshot::Arrival;
 use crate::table::store::Exhausted;
 use crate::table::{AnyOf, LiveOf, Other, Table};
 use crate::time::Tick;
-use std::ops::Deref;
 
 /// A record that is written and in its bucket, but not admitted yet.
 #[must_use]
@@ -160,7 +159,7 @@ impl<'g> Staged<'g> {
 
     /// Appends the record to the newest run of arrivals, and pushes it to the inbox of the
     /// wheel.
-    pub(crate) fn append(&self) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'g>> {
+    pub(crate) fn append(&self) -> Arrival<'g> {
         self.table.append(&self.record, self.shard)
     }
 
@@ -398,13 +397,9 @@ impl Table {
     /// Appends a record that is not yet admitted to the newest run of arrivals, and pushes it
     /// to the inbox of the wheel.
     #[inline(always)]
-    pub(super) fn append<'a>(
-        &'a self,
-        record: &RecordRef<'_>,
-        shard: ShardId,
-    ) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'a>> {
+    pub(super) fn append<'g>(&'g self, record: &RecordRef<'g>, shard: ShardId) -> Arrival<'g> {
         let (publication, extra) = (&self.store.publication, record.extra());
-        let arrival = publication.append(record.handle(), extra);
+        let arrival = publication.append(record.handle(), extra, record.guard);
         let inbox = &self.store.shards.get(shard).inbox;
         inbox.push(record.index, extra.inbox_link());
         arrival

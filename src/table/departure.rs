@@ -310,7 +310,7 @@ impl Table {
         // This touches the load, as a refresh has to.
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();
-        self.store.publication.take_out(&subject);
+        self.store.publication.take_out(&subject, record.guard);
     }
 
     /// Takes a closed record out of its bucket and retires it.

@@ -20,7 +20,7 @@ use crate::table::record::{
     Announcement, Circuit, Extra, Handle, Lifecycle, Load, Measurement, Parts, Policy, PolicyWord,
     Record, RttUpdate, Second, Subject,
 };
-use crate::table::snapshot::{Arrival, PendingChange, Publication, Snapshot, Weight};
+use crate::table::snapshot::{Arrival, PendingChange, Publication, Weight};
 use crate::table::store::{Exhausted, Store};
 use crate::time::Tick;
 use std::cell::Cell;
@@ -336,7 +336,7 @@ impl<'g> RecordRef<'g> {
     /// live, so there is nothing to touch: such a thread judges whether the leaf stays as it is by
     /// all that this one sees.
     #[inline(always)]
-    pub(crate) fn refresh_arrival(&self, arrival: &Arrival<impl Deref<Target = Arc<Snapshot>>>) {
+    pub(crate) fn refresh_arrival(&self, arrival: &Arrival<'_>) {
         let publication = &self.store.publication;
         publication.refresh_arrival(arrival, &self.subject());
     }

@@ -10,15 +10,13 @@
 //! 4. The record is counted as any other is ([`Returning::admit`]). There is no need to look
 //!    for another record of the id: this one has been in its bucket throughout.
 
-use crate::sync::Arc;
 use crate::table::Table;
 use crate::table::record::{Announcement, Lifecycle, Load};
 use crate::table::record_ref::{ObservedRecord, RecordRef};
-use crate::table::snapshot::{Arrival, Snapshot};
+use crate::table::snapshot::Arrival;
 use crate::table::store::Exhausted;
 use crate::time::Tick;
 use std::convert::Infallible;
-use std::ops::Deref;
 
 /// A record whose relay is about to come back. The caller alone may change it until it is
 /// admitted.
@@ -34,7 +32,7 @@ pub(crate) struct Returning<'g> {
 impl<'g> Returning<'g> {
     /// Appends the record to the newest run of arrivals, and pushes it to the inbox of the
     /// wheel.
-    pub(crate) fn append(&self) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'g>> {
+    pub(crate) fn append(&self) -> Arrival<'g> {
         let shard = self.table.store.shards.layout().of_index(self.last.index);
         self.table.append(&self.last, shard)
     }

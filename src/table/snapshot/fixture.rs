@@ -63,7 +63,7 @@ impl Relays {
     pub(super) fn arrive(&self, index: usize) {
         let subject = self.subject(index);
         self.publication
-            .append(subject.handle, subject.extra);
+            .append(subject.handle, subject.extra, &epoch::pin());
         self.publication.refresh(&subject, true);
     }
 

@@ -63,6 +63,7 @@ mod leaf_state;
 mod leaves;
 #[cfg(all(test, relay_loom))]
 mod models;
+mod newest_run;
 mod outage;
 mod pending;
 mod publication;

@@ -44,6 +44,7 @@ use crate::table::snapshot::filters::{FilterId, Filters};
 use crate::table::snapshot::leaf::is_alike;
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
 use crate::table::snapshot::leaves::{Leaves, Precision, TierPart};
+use crate::table::snapshot::newest_run::{Grace, NewestRun};
 use crate::table::snapshot::pending::{PendingChange, PendingChanges};
 use crate::table::snapshot::run::Run;
 use crate::table::snapshot::score::Bins;
@@ -51,6 +52,7 @@ use crate::table::snapshot::tree::FANOUT;
 use crate::time::{Tick, Watch};
 use std::iter;
 use std::ops::Deref;
+use std::ptr;
 
 /// The relays that a search visits.
 pub(crate) struct Snapshot {
@@ -66,6 +68,7 @@ pub(crate) struct Snapshot {
 /// See the module's description.
 pub(crate) struct Publication {
     current: Swap<Snapshot>,
+    newest_run: NewestRun,
     /// The number of the current snapshot, or of one that is about to be published.
     latest: Padded<AtomicU64>,
     /// Whether a round trip has changed since the last merge, so that the base may be out of
@@ -84,13 +87,15 @@ pub(crate) struct Publication {
 pub(crate) struct Merger {
     snapshots: Vec<Arc<Snapshot>>,
     bases: Vec<Arc<Base>>,
-    runs: Vec<Arc<Run>>,
+    /// With the time in which a thread may have a run from [`NewestRun`].
+    runs: Vec<(Arc<Run>, Arc<Grace>)>,
 }
 
-/// A relay that was appended: the snapshot in whose newest run it is, and its slot there.
-pub(crate) struct Arrival<S> {
-    snapshot: S,
+/// A relay that was appended: its run, the slot there, and the number of the snapshot before that.
+pub(crate) struct Arrival<'g> {
+    run: &'g Run,
     slot: usize,
+    number: u64,
 }
 
 /// How many arrivals wait to be merged.
@@ -235,7 +240,7 @@ impl Snapshot {
         Arc::new(run)
     }
 
-    fn newest_run(&self) -> &Run {
+    fn newest_run(&self) -> &Arc<Run> {
         self.runs.last().expect("a snapshot has a run")
     }
 
@@ -292,20 +297,18 @@ impl Publication {
         watch: Watch,
         events: Arc<EventLog>,
     ) -> Self {
+        let precision = Precision {
+            bins: Bins::FINE,
+            most_free_units: 1,
+        };
+        let run = Run::new(RUN_MIN as u32, 0, shards, precision, iter::empty());
+        let run = Arc::new(run);
         Self {
+            newest_run: NewestRun::new(&run),
             current: Swap::new(Arc::new(Snapshot {
                 base: Arc::new(Base::new(Vec::new(), 1, iter::empty())),
                 next: None,
-                runs: vec![Arc::new(Run::new(
-                    RUN_MIN as u32,
-                    0,
-                    shards,
-                    Precision {
-                        bins: Bins::FINE,
-                        most_free_units: 1,
-                    },
-                    iter::empty(),
-                ))],
+                runs: vec![run],
                 number: 0,
             })),
             latest: Padded(AtomicU64::default()),
@@ -363,24 +366,35 @@ impl Publication {
 
     /// Adds a leaf for a relay; it is empty until it is refreshed.
     #[inline(always)]
-    pub(in crate::table) fn append<'a>(
-        &'a self,
+    pub(in crate::table) fn append<'g>(
+        &'g self,
         relay: Handle,
         extra: &Extra,
-    ) -> Arrival<impl Deref<Target = Arc<Snapshot>> + use<'a>> {
+        guard: &'g Guard,
+    ) -> Arrival<'g> {
         loop {
-            let snapshot = self.load();
-            if let Some(slot) = snapshot.newest_run().push(thread_index(), relay, extra) {
-                return Arrival { snapshot, slot };
+            // Acquire: before the run is read, and its slot. See `refresh_arrival`.
+            let number = self.latest.load(Ordering::Acquire);
+            let run = self.newest_run.get(guard);
+            if let Some(slot) = run.push(thread_index(), relay, extra) {
+                return Arrival { run, slot, number };
             }
-            // The run is full, or sealed by a merge that has published a fresh one. Another
-            // thread may have added one, too: if so, do not allocate another.
-            if Arc::ptr_eq(&snapshot, &self.load()) {
-                let unmerged = snapshot.unmerged();
-                let next = snapshot.with_fresh_run(unmerged, &self.context.filters);
-                self.replace(&snapshot, next);
-            }
+            self.follow(run, guard);
         }
+    }
+
+    /// Goes on to the run after one that is full, or sealed by a merge that has published a fresh
+    /// one; if there is none, adds it.
+    #[cold]
+    fn follow(&self, run: &Run, guard: &Guard) {
+        let snapshot = self.load();
+        // Another thread may have added one, too: if so, do not allocate another.
+        if ptr::eq(&**snapshot.newest_run(), run) {
+            let unmerged = snapshot.unmerged();
+            let next = snapshot.with_fresh_run(unmerged, &self.context.filters);
+            self.replace(&snapshot, next);
+        }
+        self.newest_run.advance(self.load().newest_run(), guard);
     }
 
     /// Begins a change by which the relay at `index` may become eligible. The thread holds
@@ -452,28 +466,32 @@ impl Publication {
         self.load().refresh(subject, &self.context, to_root);
     }
 
-    /// Recomputes the leaf of a relay that has just been appended, and may have become eligible.
-    /// Until a later snapshot is in force, the leaf is in that run alone.
+    /// Recomputes the leaf of a relay that has just been appended, and may have become eligible. If
+    /// there is no later snapshot, the leaf is in that run alone: a run is merged into a base only
+    /// after a later one has been published.
     #[inline(always)]
-    pub(crate) fn refresh_arrival(
-        &self,
-        arrival: &Arrival<impl Deref<Target = Arc<Snapshot>>>,
-        subject: &Subject<'_>,
-    ) {
-        let Arrival { snapshot, slot } = arrival;
+    pub(crate) fn refresh_arrival(&self, arrival: &Arrival<'_>, subject: &Subject<'_>) {
+        let &Arrival { run, slot, number } = arrival;
         // In order after the transition that made the relay live.
-        match self.latest.load_in_order() == snapshot.number {
-            true => {
-                let leaves = &snapshot.newest_run().leaves;
-                leaves.refresh(*slot, subject, &self.context, true);
-            }
+        match self.latest.load_in_order() == number {
+            true => run.leaves.refresh(slot, subject, &self.context, true),
             false => self.refresh_touched(subject, true),
         }
     }
 
     /// Recomputes the leaves of a relay that has departed, and vacates its slot among arrivals.
-    pub(in crate::table) fn take_out(&self, subject: &Subject<'_>) {
-        self.load().take_out(subject, &self.context);
+    ///
+    /// A relay of the newest run is in no base unless a merge has sealed that run. A merge that does
+    /// so later finds that the relay has departed: in order after the transition by which it did.
+    #[inline(always)]
+    pub(in crate::table) fn take_out(&self, subject: &Subject<'_>, guard: &Guard) {
+        let run = self.newest_run.get(guard);
+        match run.slot_of(subject.extra.arrival(), subject.handle) {
+            Some(slot) if !run.is_sealed_in_order() => {
+                run.vacate(thread_index(), slot, subject.handle);
+            }
+            _ => self.load().take_out(subject, &self.context),
+        }
     }
 
     /// [`refresh_touched`](Self::refresh_touched) after a change by which the relay did not
@@ -570,7 +588,7 @@ impl Publication {
     pub(crate) fn merge<'a>(
         &self,
         merger: &mut Merger,
-        _pinned: &Guard,
+        guard: &Guard,
         describe: impl FnMut(Handle) -> Option<MergedRelay>,
         subject: impl Fn(Handle) -> Subject<'a>,
     ) {
@@ -602,7 +620,12 @@ impl Publication {
         self.compute_leaves(&next, subject);
         self.put_in_force(merger, &next, old_runs);
         merger.bases.push(Arc::clone(&before.base));
-        merger.runs.extend_from_slice(&before.runs[..old_runs]);
+        // Before the grace of the old runs begins.
+        self.newest_run.advance(self.load().newest_run(), guard);
+        let grace = Arc::new(Grace::begin(guard));
+        let old_runs = before.runs[..old_runs].iter();
+        let old_runs = old_runs.map(|run| (Arc::clone(run), Arc::clone(&grace)));
+        merger.runs.extend(old_runs);
         drop(before);
         merger.drop_unused();
     }
@@ -624,6 +647,9 @@ impl Publication {
         for run in old {
             run.seal();
         }
+        // SeqCst: of a relay of these runs that departs, this merge sees that, or the thread that
+        // has it depart sees the seal.
+        fence(Ordering::SeqCst);
         snapshot
     }
 
@@ -686,14 +712,15 @@ impl Merger {
     /// Of the bases and runs that were replaced and are not dropped yet.
     fn footprint(&self) -> Footprint {
         let bases: Footprint = self.bases.iter().map(|base| base.footprint()).sum();
-        let runs: Footprint = self.runs.iter().map(|run| run.footprint()).sum();
+        let runs: Footprint = self.runs.iter().map(|(run, _)| run.footprint()).sum();
         bases + runs
     }
 
     /// Drops what no reader holds any more.
-    fn drop_unused(&mut self) {
+    pub(crate) fn drop_unused(&mut self) {
         self.snapshots.retain(|kept| Arc::strong_count(kept) > 1);
         self.bases.retain(|kept| Arc::strong_count(kept) > 1);
-        self.runs.retain(|kept| Arc::strong_count(kept) > 1);
+        self.runs
+            .retain(|(run, grace)| Arc::strong_count(run) > 1 || !grace.is_over());
     }
 }

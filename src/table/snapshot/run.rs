@@ -17,7 +17,7 @@
 //! found until the run is merged.
 
 use crate::footprint::Footprint;
-use crate::sync::{AtomicU64, Ordering, Padded};
+use crate::sync::{AtomicU64, LoadInOrder, Ordering, Padded};
 use crate::table::record::{Extra, Handle};
 use crate::table::snapshot::filters::FilterId;
 use crate::table::snapshot::leaves::{Leaves, Precision};
@@ -165,7 +165,8 @@ impl Run {
     pub(crate) fn seal(&self) {
         // Read-modify-writes of a word have one order, so a claim comes before the seal and its
         // slot is closed below, or after it and sees it. AcqRel orders nothing more.
-        let claimed = self.claimed.fetch_or(SEALED, Ordering::AcqRel);
+        // SeqCst: see `is_sealed_in_order`.
+        let claimed = self.claimed.fetch_or(SEALED, Ordering::SeqCst);
         for claim in 0..self.bounded(claimed) {
             self.leaves.close(self.slot(claim) as usize);
         }
@@ -175,6 +176,19 @@ impl Run {
     pub(super) fn is_sealed(&self) -> bool {
         // Relaxed: a hint, for the length of the next run.
         self.claimed.load(Ordering::Relaxed) & SEALED != 0
+    }
+
+    /// Whether a merge has stopped arrivals. If not, a merge that does so later sees what this thread
+    /// changed before by a sequentially consistent read-modify-write.
+    pub(super) fn is_sealed_in_order(&self) -> bool {
+        self.claimed.load_in_order() & SEALED != 0
+    }
+
+    /// Whether this run came into a snapshot after another one.
+    pub(super) fn is_later_than(&self, other: &Self) -> bool {
+        // Numbers wrap around.
+        let ahead = self.first.wrapping_sub(other.first);
+        (1..1 << (u32::BITS - 1)).contains(&ahead)
     }
 
     /// How many slots are claimed; some may be vacant or closed.

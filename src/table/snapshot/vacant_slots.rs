@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn of_several_slots_the_first_is_taken_first() {
-        let slots = VacantSlots::new(8, 2, 2);
+        let slots = VacantSlots::new(8, 2, 3);
         slots.add_each(1, [4, 6, 5].into_iter());
         let taken = [(); 4].map(|()| slots.take(1));
         assert_eq!(taken, [Some(4), Some(6), Some(5), None]);
