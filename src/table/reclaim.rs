@@ -112,9 +112,9 @@ impl Store {
 
     /// Pins anew for each batch, so that the epoch can advance in between.
     fn free_all(&self) {
-        for (_, shard) in self.shards.iter() {
-            while self.free_records(shard, &epoch::pin()) {}
-            while self.free_announcements(shard, &epoch::pin()) {}
+        for (id, _) in self.shards.iter() {
+            while self.free_records(id, &epoch::pin()) {}
+            while self.free_announcements(id, &epoch::pin()) {}
         }
     }
 

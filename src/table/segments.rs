@@ -50,6 +50,12 @@ impl<T: Zeroable + Send + Sync> Segments<T> {
         }
     }
 
+    /// Whether an index is in the first segment.
+    #[inline]
+    pub(super) fn is_in_first(&self, index: u32) -> bool {
+        (index as usize) < self.first.len()
+    }
+
     /// Asks for the item at an index, to be looked at soon, if it is in the first
     /// segment.
     #[inline]
@@ -84,7 +90,7 @@ impl<T: Zeroable + Send + Sync> Segments<T> {
     /// had.
     #[inline]
     pub(super) fn ensure(&self, index: u32) -> Option<()> {
-        if (index as usize) < self.first.len() {
+        if self.is_in_first(index) {
             return Some(());
         }
         self.ensure_further(index)

@@ -1,8 +1,10 @@
 //! Storage whose items are taken, freed and taken again, without locks.
 //!
 //! Each shard has its own items: of the indices, chunk by chunk in turn. Its vacant items are
-//! linked into one stack, by links beside the items; its items never used yet come from a
-//! counter, so memory is touched only as far as it was ever needed at once.
+//! linked into stacks, by links beside the items; its items never used yet come from a
+//! counter, so memory is touched only as far as it was ever needed at once. Items beyond the first
+//! segment have a stack of their own, from which a shard takes when it has no other vacant item. So
+//! after a time in which many were needed, those in use are again the ones that are found fastest.
 //!
 //! # Invariants
 //!
@@ -14,7 +16,7 @@ use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU32, Ordering, Zeroable};
 use crate::table::segments::Segments;
 use crate::table::shards::{FreeItems, ShardId, ShardLayout};
-use crate::table::stack::Chain;
+use crate::table::stack::{Batch, TaggedStack};
 
 /// See the module's description.
 pub(super) struct Slab<T> {
@@ -31,6 +33,15 @@ pub(super) struct Slab<T> {
 pub(super) struct Source<'a> {
     pub(super) shard: ShardId,
     pub(super) free: &'a FreeItems,
+    /// Vacant ones beyond the first segment.
+    pub(super) further: &'a TaggedStack,
+}
+
+/// Items that are to be freed: those in the first segment, and the others.
+#[derive(Default)]
+pub(super) struct Freed {
+    usual: Batch,
+    further: Batch,
 }
 
 impl<T: Zeroable + Send + Sync> Slab<T> {
@@ -74,8 +85,9 @@ impl<T: Zeroable + Send + Sync> Slab<T> {
     }
 
     /// Takes a vacant item of a shard. If there is none, calls `refill`, which returns whether it
-    /// freed any, and tries again; then takes an item that was never used, if the shard uses fewer
-    /// than `bound` returns. `None` if all are in use and the slab cannot grow.
+    /// freed any, and tries again; then takes one beyond the first segment; then an item that was
+    /// never used, if the shard uses fewer than `bound` returns. `None` if all are in use and the
+    /// slab cannot grow.
     pub(super) fn take(
         &self,
         from: Source<'_>,
@@ -83,16 +95,33 @@ impl<T: Zeroable + Send + Sync> Slab<T> {
         refill: impl FnOnce() -> bool,
         bound: impl FnOnce() -> u32,
     ) -> Option<u32> {
-        self.pop(from.free, guard)
-            .or_else(|| refill().then(|| self.pop(from.free, guard)).flatten())
+        self.pop(&from.free.vacant, guard)
+            .or_else(|| self.take_if_none(from, guard, refill, bound))
+    }
+
+    #[cold]
+    fn take_if_none(
+        &self,
+        from: Source<'_>,
+        guard: &Guard,
+        refill: impl FnOnce() -> bool,
+        bound: impl FnOnce() -> u32,
+    ) -> Option<u32> {
+        let is_refilled = refill();
+        let refilled = is_refilled.then(|| self.pop(&from.free.vacant, guard));
+        refilled
+            .flatten()
+            .or_else(|| self.pop(from.further, guard))
             .or_else(|| self.take_fresh(from, bound()))
     }
 
-    fn pop(&self, free: &FreeItems, _pinned: &Guard) -> Option<u32> {
-        free.vacant.pop(|index| self.link(index))
+    #[inline]
+    fn pop(&self, vacant: &TaggedStack, _pinned: &Guard) -> Option<u32> {
+        vacant.pop(|index| self.link(index))
     }
 
-    fn take_fresh(&self, Source { shard, free }: Source<'_>, bound: u32) -> Option<u32> {
+    fn take_fresh(&self, from: Source<'_>, bound: u32) -> Option<u32> {
+        let Source { shard, free, .. } = from;
         // Relaxed: the compare-and-swap decides, and `ensure` orders the segments.
         let mut used = free.used.load(Ordering::Relaxed);
         loop {
@@ -115,10 +144,31 @@ impl<T: Zeroable + Send + Sync> Slab<T> {
         }
     }
 
-    /// Frees items to their shard. Their takers do not use them any more, and no other thread can
-    /// reach them.
-    pub(super) fn release(&self, to: &FreeItems, items: Chain) {
-        to.vacant.push(items, |index| self.link(index));
+    /// Adds an item to those that are to be freed. Its taker does not use it any more, and no other
+    /// thread can reach it.
+    pub(super) fn free_later(&self, freed: &mut Freed, index: u32) {
+        let batch = match self.items.is_in_first(index) {
+            true => &mut freed.usual,
+            false => &mut freed.further,
+        };
+        batch.add(index, |index| self.link(index));
+    }
+
+    /// Frees items to their shard.
+    pub(super) fn release(&self, to: Source<'_>, Freed { usual, further }: Freed) {
+        let stacks = [(&to.free.vacant, usual), (to.further, further)];
+        for (stack, batch) in stacks {
+            if let Some(chain) = batch.into_chain() {
+                stack.push(chain, |index| self.link(index));
+            }
+        }
+    }
+
+    /// Frees one item, as [`free_later`](Self::free_later) says, to its shard.
+    pub(super) fn release_one(&self, to: Source<'_>, index: u32) {
+        let mut freed = Freed::default();
+        self.free_later(&mut freed, index);
+        self.release(to, freed);
     }
 }
 
@@ -130,35 +180,44 @@ mod tests {
 
     const ONE: ShardLayout = ShardLayout::ONE;
 
-    fn from(free: &FreeItems) -> Source<'_> {
-        Source {
-            shard: ShardId::FIRST,
-            free,
+    #[derive(Default)]
+    struct Free {
+        items: FreeItems,
+        further: TaggedStack,
+    }
+
+    impl Free {
+        fn source(&self) -> Source<'_> {
+            Source {
+                shard: ShardId::FIRST,
+                free: &self.items,
+                further: &self.further,
+            }
         }
     }
 
     #[test]
     fn a_freed_item_is_taken_before_a_fresh_one() {
         let slab = Slab::<AtomicU32>::new(3, 4, ONE).unwrap();
-        let free = FreeItems::default();
-        let from = from(&free);
+        let free = Free::default();
+        let from = free.source();
         let guard = epoch::pin();
         let taken: Vec<_> = (0..3)
             .map(|_| slab.take(from, &guard, || false, || u32::MAX).unwrap())
             .collect();
         assert_eq!(taken, [0, 1, 2]);
-        slab.release(&free, Chain::of(1));
-        slab.release(&free, Chain::of(0));
+        slab.release_one(from, 1);
+        slab.release_one(from, 0);
         assert_eq!(slab.take(from, &guard, || false, || u32::MAX), Some(0));
         assert_eq!(slab.take(from, &guard, || false, || u32::MAX), Some(1));
         assert_eq!(slab.take(from, &guard, || false, || u32::MAX), Some(3));
-        assert_eq!(ONE.high_water(ShardId::FIRST, &free), 4);
+        assert_eq!(ONE.high_water(ShardId::FIRST, &free.items), 4);
         assert_eq!(
             slab.take(from, &guard, || false, || u32::MAX),
             None,
             "there is a limit"
         );
-        slab.release(&free, Chain::of(2));
+        slab.release_one(from, 2);
         assert_eq!(
             slab.take(from, &guard, || false, || 0),
             Some(2),
@@ -169,17 +228,17 @@ mod tests {
     #[test]
     fn it_is_refilled_before_anything_fresh_is_taken() {
         let slab = Slab::<AtomicU32>::new(3, 4, ONE).unwrap();
-        let free = FreeItems::default();
-        let from = from(&free);
+        let free = Free::default();
+        let from = free.source();
         let guard = epoch::pin();
         let refill = |index| {
-            slab.release(&free, Chain::of(index));
+            slab.release_one(from, index);
             true
         };
         let taken = [(); 2].map(|()| slab.take(from, &guard, || false, || u32::MAX).unwrap());
         assert_eq!(taken, [0, 1]);
         assert_eq!(slab.take(from, &guard, || refill(1), || u32::MAX), Some(1));
-        slab.release(&free, Chain::of(0));
+        slab.release_one(from, 0);
         let unasked = || unreachable!("there is one");
         assert_eq!(slab.take(from, &guard, unasked, || u32::MAX), Some(0));
         assert_eq!(slab.take(from, &guard, || false, || u32::MAX), Some(2));
@@ -188,8 +247,8 @@ mod tests {
     #[test]
     fn it_grows_by_segments_that_double() {
         let slab = Slab::<AtomicU32>::new(3, u32::MAX, ONE).unwrap();
-        let free = FreeItems::default();
-        let from = from(&free);
+        let free = Free::default();
+        let from = free.source();
         let guard = epoch::pin();
         let mut places = std::collections::BTreeSet::new();
         for index in 0..100 {

@@ -27,9 +27,9 @@ use crate::table::record::{
 use crate::table::segments::Segments;
 use crate::table::shards::admission_word::INDICES;
 use crate::table::shards::{FreeItems, Shard, ShardId, ShardLayout, Shards};
-use crate::table::slab::{Slab, Source};
+use crate::table::slab::{Freed, Slab};
 use crate::table::snapshot::{PendingChanges, Publication, SelectionSettings};
-use crate::table::stack::{Batch, Chain, Stack};
+use crate::table::stack::{Chain, Stack};
 use crate::time::Watch;
 use std::mem::MaybeUninit;
 
@@ -213,10 +213,7 @@ impl Store {
     #[inline(always)]
     pub(super) fn take_record(&self, id: ShardId, guard: &Guard) -> Result<u32, Exhausted> {
         let shard = self.shards.get(id);
-        let from = Source {
-            shard: id,
-            free: &shard.records,
-        };
+        let from = shard.free_records(id);
         let refill = || self.refill(shard, id, guard);
         let bound = || self.record_bound.saturating_add_signed(shard.exempt());
         let taken = self.records.take(from, guard, refill, bound);
@@ -232,7 +229,7 @@ impl Store {
     /// begins a round with what is retired.
     fn refill(&self, shard: &Shard, id: ShardId, guard: &Guard) -> bool {
         if !shard.reclaimable_records.is_empty() {
-            return self.free_records(shard, guard);
+            return self.free_records(id, guard);
         }
         if shard.has_retired() {
             self.begin_round_if_none(id, guard);
@@ -258,14 +255,11 @@ impl Store {
         debug_assert!((1..=MAX_CAPACITY).contains(&announcement.capacity));
         announcement.capacity = announcement.capacity.clamp(1, MAX_CAPACITY);
         let shard = self.shards.get(id);
-        let from = Source {
-            shard: id,
-            free: &shard.announcements,
-        };
+        let from = shard.free_announcements(id);
         let reclaimable = &shard.reclaimable_announcements;
         let refill = || match reclaimable.is_empty() {
             true => self.refill(shard, id, guard),
-            false => self.free_announcements(shard, guard),
+            false => self.free_announcements(id, guard),
         };
         let bound = || self.announcement_bound;
         let taken = self.announcements.take(from, guard, refill, bound);
@@ -306,8 +300,9 @@ impl Store {
     /// Frees an announcement that was never published.
     pub(super) fn return_announcement(&self, index: u32) {
         self.drop_announcement(index);
-        let free = &self.shard_of(index).announcements;
-        self.announcements.release(free, Chain::of(index));
+        let id = self.shards.layout().of_index(index);
+        let free = self.shards.get(id).free_announcements(id);
+        self.announcements.release_one(free, index);
     }
 
     /// Of an announcement that was never published, or that no thread can reach any more.
@@ -375,49 +370,48 @@ impl Store {
     /// Frees a batch of the reclaimable records of a shard, and their announcements; whether there
     /// were any.
     #[cold]
-    pub(super) fn free_records(&self, shard: &Shard, _pinned: &Guard) -> bool {
+    pub(super) fn free_records(&self, id: ShardId, _pinned: &Guard) -> bool {
+        let shard = self.shards.get(id);
         let link_of = |index| self.records.link(index);
         let find_link = |index| self.records.find_link(index);
         let Some((freed, count)) = shard.reclaimable_records.pop_chain(BATCH, find_link) else {
             return false;
         };
-        let (mut records, mut announcements) = (Batch::default(), Batch::default());
+        let (mut records, mut announcements) = (Freed::default(), Freed::default());
         for index in freed.into_items(link_of) {
             if let Some(announcement) = self.extra(index).kept_announcement() {
                 self.drop_announcement(announcement);
-                announcements.add(announcement, |index| self.announcements.link(index));
+                self.announcements
+                    .free_later(&mut announcements, announcement);
             }
             if self.is_unreachable_to_all(index) {
-                records.add(index, link_of);
+                self.records.free_later(&mut records, index);
             }
         }
-        if let Some(all) = announcements.into_chain() {
-            self.announcements.release(&shard.announcements, all);
-        }
-        if let Some(all) = records.into_chain() {
-            self.records.release(&shard.records, all);
-        }
+        self.announcements
+            .release(shard.free_announcements(id), announcements);
+        self.records.release(shard.free_records(id), records);
         shard.awaiting.fetch_sub(count, Ordering::Relaxed);
         true
     }
 
     /// Frees a batch of the reclaimable announcements of a shard; whether there were any.
     #[cold]
-    pub(super) fn free_announcements(&self, shard: &Shard, _pinned: &Guard) -> bool {
+    pub(super) fn free_announcements(&self, id: ShardId, _pinned: &Guard) -> bool {
+        let shard = self.shards.get(id);
         let link_of = |index| self.announcements.link(index);
         let find_link = |index| self.announcements.find_link(index);
         let reclaimable = &shard.reclaimable_announcements;
         let Some((freed, count)) = reclaimable.pop_chain(BATCH, find_link) else {
             return false;
         };
-        let mut batch = Batch::default();
+        let mut announcements = Freed::default();
         for index in freed.into_items(link_of) {
             self.drop_announcement(index);
-            batch.add(index, link_of);
+            self.announcements.free_later(&mut announcements, index);
         }
-        if let Some(all) = batch.into_chain() {
-            self.announcements.release(&shard.announcements, all);
-        }
+        self.announcements
+            .release(shard.free_announcements(id), announcements);
         shard.superseded.fetch_sub(count, Ordering::Relaxed);
         true
     }
@@ -445,8 +439,9 @@ impl Store {
     }
 
     fn free_record(&self, index: u32) {
-        let free = &self.shard_of(index).records;
-        self.records.release(free, Chain::of(index));
+        let id = self.shards.layout().of_index(index);
+        let free = self.shards.get(id).free_records(id);
+        self.records.release_one(free, index);
     }
 
     /// Pushes a record to the inbox of the wheel.

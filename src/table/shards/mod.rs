@@ -20,6 +20,7 @@ pub(super) mod places;
 
 use crate::sync::{AtomicBool, AtomicU32, Ordering, Padded};
 use crate::table::index::Hash;
+use crate::table::slab::Source;
 use crate::table::stack::{Stack, TaggedStack};
 use crate::wheel::Inbox;
 use admission_word::AdmissionWord;
@@ -105,6 +106,9 @@ pub(super) struct Shard {
     /// What no thread can reach any more, to be freed in batches.
     pub(super) reclaimable_records: TaggedStack,
     pub(super) reclaimable_announcements: TaggedStack,
+    /// Vacant ones beyond the first segment.
+    further_records: TaggedStack,
+    further_announcements: TaggedStack,
 }
 
 #[cfg(not(relay_loom))]
@@ -268,6 +272,26 @@ impl Shard {
             retired_announcements: Stack::default(),
             reclaimable_records: TaggedStack::default(),
             reclaimable_announcements: TaggedStack::default(),
+            further_records: TaggedStack::default(),
+            further_announcements: TaggedStack::default(),
+        }
+    }
+
+    /// The records that this shard, whose id it is, may take.
+    pub(super) fn free_records(&self, id: ShardId) -> Source<'_> {
+        Source {
+            shard: id,
+            free: &self.records,
+            further: &self.further_records,
+        }
+    }
+
+    /// The same for announcements.
+    pub(super) fn free_announcements(&self, id: ShardId) -> Source<'_> {
+        Source {
+            shard: id,
+            free: &self.announcements,
+            further: &self.further_announcements,
         }
     }
 
