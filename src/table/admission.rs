@@ -365,7 +365,10 @@ impl Table {
             self.store.return_record(index);
             return Err(exhausted);
         }
-        let announcement = match self.store.put_announcement(shard, announcement, guard) {
+        let put = self
+            .store
+            .put_announcement_of(index, shard, announcement, guard);
+        let announcement = match put {
             Ok(announcement) => announcement,
             Err(exhausted) => {
                 self.store.return_record(index);
@@ -470,6 +473,7 @@ impl Table {
         guard: &'g Guard,
     ) -> Result<Staged<'g>, Exhausted> {
         let index = self.store.take_record(shard, guard)?;
+        self.store.free_announcement_of(index, shard);
         let record = self.at(index, guard);
         let flags = match known.is_draining {
             true => Load::CLOSED | Load::DRAINING,

@@ -242,18 +242,43 @@ impl Store {
         self.free_record(index);
     }
 
-    /// Stores an announcement of a relay of a shard; the caller publishes or returns it.
-    ///
-    /// Its capacity is within the bounds from here on: the load word has no room for more.
+    /// Stores the first announcement of a record that was taken, in the cell that goes with it if
+    /// there is one; otherwise as [`put_announcement`](Self::put_announcement) does.
     #[inline(always)]
+    pub(super) fn put_announcement_of(
+        &self,
+        record: u32,
+        id: ShardId,
+        announcement: Announcement,
+        guard: &Guard,
+    ) -> Result<u32, Exhausted> {
+        let extra = self.extra(record);
+        let Some(index) = extra.kept_announcement() else {
+            return self.put_announcement(id, announcement, guard);
+        };
+        extra.keep_announcement(None);
+        self.fill(index, announcement);
+        Ok(index)
+    }
+
+    /// Stores an announcement of a relay of a shard; the caller publishes or returns it.
     pub(super) fn put_announcement(
         &self,
         id: ShardId,
-        mut announcement: Announcement,
+        announcement: Announcement,
         guard: &Guard,
     ) -> Result<u32, Exhausted> {
-        debug_assert!((1..=MAX_CAPACITY).contains(&announcement.capacity));
-        announcement.capacity = announcement.capacity.clamp(1, MAX_CAPACITY);
+        let taken = self.take_announcement(id, guard);
+        let taken = taken.or_else(|| {
+            let are_any = self.free_announcements_of_vacant(id, guard);
+            are_any.then(|| self.take_announcement(id, guard)).flatten()
+        });
+        let index = taken.ok_or(Exhausted)?;
+        self.fill(index, announcement);
+        Ok(index)
+    }
+
+    fn take_announcement(&self, id: ShardId, guard: &Guard) -> Option<u32> {
         let shard = self.shards.get(id);
         let from = shard.free_announcements(id);
         let reclaimable = &shard.reclaimable_announcements;
@@ -262,14 +287,60 @@ impl Store {
             false => self.free_announcements(id, guard),
         };
         let bound = || self.announcement_bound;
-        let taken = self.announcements.take(from, guard, refill, bound);
-        let index = taken.ok_or(Exhausted)?;
+        self.announcements.take(from, guard, refill, bound)
+    }
+
+    /// Stores an announcement in a cell that this thread took, from the slab or with a record.
+    ///
+    /// Its capacity is within the bounds from here on: the load word has no room for more.
+    #[inline(always)]
+    fn fill(&self, index: u32, mut announcement: Announcement) {
+        debug_assert!((1..=MAX_CAPACITY).contains(&announcement.capacity));
+        announcement.capacity = announcement.capacity.clamp(1, MAX_CAPACITY);
         self.announcements.get(index).0.with_mut(|content| {
-            // SAFETY: the cell was taken from the slab, so it is this
-            // thread's alone and its former content was dropped.
+            // SAFETY: the cell is this thread's alone, and its former content was dropped.
             unsafe { (*content).write(announcement) };
         });
-        Ok(index)
+    }
+
+    /// All other cells are in use: frees some of those that go with vacant records of a shard.
+    /// Whether there were any.
+    #[cold]
+    fn free_announcements_of_vacant(&self, id: ShardId, guard: &Guard) -> bool {
+        let shard = self.shards.get(id);
+        let (mut records, mut announcements) = (Freed::default(), Freed::default());
+        let mut count = 0;
+        while count < BATCH {
+            let Some(index) = self.records.take_vacant(shard.free_records(id), guard) else {
+                break;
+            };
+            count += u32::from(self.part_with_announcement(index, &mut announcements));
+            self.records.free_later(&mut records, index);
+        }
+        self.announcements
+            .release(shard.free_announcements(id), announcements);
+        self.records.release(shard.free_records(id), records);
+        count > 0
+    }
+
+    /// Takes away the cell that goes with a record, if there is one, to be freed. Whether there was.
+    fn part_with_announcement(&self, record: u32, freed: &mut Freed) -> bool {
+        let extra = self.extra(record);
+        let Some(index) = extra.kept_announcement() else {
+            return false;
+        };
+        extra.keep_announcement(None);
+        self.announcements.free_later(freed, index);
+        true
+    }
+
+    /// The same, freed at once: for a record that has no announcement.
+    pub(super) fn free_announcement_of(&self, record: u32, id: ShardId) {
+        let mut freed = Freed::default();
+        if self.part_with_announcement(record, &mut freed) {
+            let free = self.shards.get(id).free_announcements(id);
+            self.announcements.release(free, freed);
+        }
     }
 
     /// The announcement that a record's lifecycle word names.
@@ -368,7 +439,8 @@ impl Store {
     }
 
     /// Frees a batch of the reclaimable records of a shard, and their announcements; whether there
-    /// were any.
+    /// were any. The cell of an announcement goes with its record, which has it when it is taken
+    /// again; but not with a record that leases still reach.
     #[cold]
     pub(super) fn free_records(&self, id: ShardId, _pinned: &Guard) -> bool {
         let shard = self.shards.get(id);
@@ -381,8 +453,9 @@ impl Store {
         for index in freed.into_items(link_of) {
             if let Some(announcement) = self.extra(index).kept_announcement() {
                 self.drop_announcement(announcement);
-                self.announcements
-                    .free_later(&mut announcements, announcement);
+                if self.record(index).load().leases() > 0 {
+                    self.part_with_announcement(index, &mut announcements);
+                }
             }
             if self.is_unreachable_to_all(index) {
                 self.records.free_later(&mut records, index);

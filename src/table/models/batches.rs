@@ -21,8 +21,9 @@ fn take(table: &Table) -> Pair {
     let guard = epoch::pin();
     let (store, shard) = (&table.store, ShardId::FIRST);
     let record = store.take_record(shard, &guard);
-    let announcement = store.put_announcement(shard, announcement(1), &guard);
-    (record.unwrap(), announcement.unwrap())
+    let record = record.unwrap();
+    let announcement = store.put_announcement_of(record, shard, announcement(1), &guard);
+    (record, announcement.unwrap())
 }
 
 /// Retires both; no round begins.
@@ -53,8 +54,11 @@ fn assert_given_back_once(table: &Table, in_use: Option<Pair>) {
     assert_eq!(table.backlog(), 0);
     let guard = epoch::pin();
     let (store, shard) = (&table.store, ShardId::FIRST);
-    let put = || store.put_announcement(shard, announcement(1), &guard);
-    let taken = || Some((store.take_record(shard, &guard).ok()?, put().ok()?));
+    let put = |record| store.put_announcement_of(record, shard, announcement(1), &guard);
+    let taken = || {
+        let record = store.take_record(shard, &guard).ok()?;
+        Some((record, put(record).ok()?))
+    };
     let all = std::iter::from_fn(taken).chain(in_use);
     let (records, announcements): (BTreeSet<_>, BTreeSet<_>) = all.unzip();
     assert_eq!(records.len(), 4, "as many as there may be");

@@ -228,14 +228,15 @@ impl Extra {
     }
 
     /// Keeps the announcement of a record that is about to be retired, by the thread that retires
-    /// it.
+    /// it. Once it is freed, its cell is kept for the next relay; or none, by the thread that has
+    /// the record.
     pub(in crate::table) fn keep_announcement(&self, index: Option<u32>) {
-        // Relaxed: published with the stack of retired records.
+        // Relaxed: published with the stack of retired records, or of vacant ones.
         let name = index.map_or(0, |index| index + 1);
         self.arrival.store(name, Ordering::Relaxed);
     }
 
-    /// That announcement, for the thread that frees the record.
+    /// That announcement or its cell, for the thread that has the record.
     pub(in crate::table) fn kept_announcement(&self) -> Option<u32> {
         // Relaxed: likewise.
         self.arrival.load(Ordering::Relaxed).checked_sub(1)
