@@ -339,6 +339,7 @@ impl Table {
     }
 
     /// Writes a record of `id`, whose hash is given, and puts it into its bucket, staged.
+    #[inline(always)]
     pub(crate) fn stage<'g>(
         &'g self,
         (id, hash): (&'g NodeId, Hash),
