@@ -159,6 +159,7 @@ impl<'g> Staged<'g> {
 
     /// Appends the record to the newest run of arrivals, and pushes it to the inbox of the
     /// wheel.
+    #[inline(always)]
     pub(crate) fn append(&self) -> Arrival<'g> {
         self.table.append(&self.record, self.shard)
     }

@@ -118,6 +118,7 @@ impl Bucket {
     }
 
     /// Sets a vacant entry; false when there is none.
+    #[inline(always)]
     pub(super) fn set(&self, entry: BucketEntry) -> bool {
         let way = self.slots.iter().position(|slot| {
             // Relaxed: a hint for the compare-and-swap; on failure the value is not used.

@@ -88,6 +88,7 @@ impl<T: Zeroable + Send + Sync> Slab<T> {
     /// freed any, and tries again; then takes one beyond the first segment; then an item that was
     /// never used, if the shard uses fewer than `bound` returns. `None` if all are in use and the
     /// slab cannot grow.
+    #[inline(always)]
     pub(super) fn take(
         &self,
         from: Source<'_>,

@@ -251,6 +251,7 @@ impl Forest {
     }
 
     /// Zeroes the leaf of a slot, while `is_vacant` says that there is no relay.
+    #[inline(always)]
     pub(super) fn clear(&self, slot: usize, is_vacant: impl Fn() -> bool) {
         self.clear_in(&self.lowest, slot, &is_vacant);
         if let Some(higher) = self.higher.get() {
@@ -277,6 +278,7 @@ impl Forest {
         self.each_tier().for_each(|(_, trees)| trees.join_all());
     }
 
+    #[inline(always)]
     fn recount(&self, before: u64, after: u64) {
         let number = |word| SummaryWord(word).state_number();
         let (before, after) = (number(before), number(after));

@@ -101,6 +101,7 @@ impl Run {
     /// Adds an arrival, by the thread with a number, to a slot that it vacated, one that was never
     /// used, or one that another thread vacated. Returns the slot; `None` if it must go to another
     /// run.
+    #[inline(always)]
     pub(in crate::table) fn push(
         &self,
         thread: usize,
@@ -140,6 +141,7 @@ impl Run {
 
     /// Takes a relay that has departed out of its slot, by the thread with a number. An arrival then
     /// uses the slot.
+    #[inline(always)]
     pub(super) fn vacate(&self, thread: usize, slot: usize, relay: Handle) {
         if !self.leaves.vacate(slot, relay) {
             return;

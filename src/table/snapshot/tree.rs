@@ -197,6 +197,7 @@ impl<J: Join> Tree<J> {
     /// Recomputes a leaf, after a change of what its `fields` depend on, and propagates
     /// that: to the root if `to_root`, else as far as fields change. If they are `None`, the leaf
     /// stays as it is. Returns the fields of the leaf before and after.
+    #[inline(always)]
     pub(crate) fn update(
         &self,
         leaf: usize,
