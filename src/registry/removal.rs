@@ -42,7 +42,13 @@ impl Inner {
         let relays = &self.relays;
         let hash = relays.table.hash(id);
         let guard = epoch::pin();
-        let find = || relays.table.find_hashed(hash, id, &guard)?.observe().live_at(now);
+        let find = || {
+            relays
+                .table
+                .find_hashed(hash, id, &guard)?
+                .observe()
+                .live_at(now)
+        };
         while let Some(record) = find() {
             if !accept(record.announcement().origin) {
                 return false;

@@ -31,8 +31,8 @@
 
 use crate::limits::MAX_PLACEHOLDERS;
 use crate::relay::NodeId;
-use crate::sync::epoch::Guard;
 use crate::sync::Ordering;
+use crate::sync::epoch::Guard;
 use crate::table::departure::Closing;
 use crate::table::index::Hash;
 use crate::table::record::{Announcement, Circuit, Lifecycle, Load, PolicyWord, State};

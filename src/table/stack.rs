@@ -67,12 +67,10 @@ impl Stack {
             let count = count_of(word).wrapping_add(1);
             let next = u64::from(count) << COUNT_SHIFT | bottom | name;
             // Release: publishes the link, and what was done to the item.
-            match self.word.compare_exchange_weak(
-                word,
-                next,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
+            match self
+                .word
+                .compare_exchange_weak(word, next, Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => return count,
                 Err(current) => word = current,
             }

@@ -189,7 +189,8 @@ impl SyncRun<'_> {
         } = relay;
         let (inner, time) = (self.registry.inner(), TimeSource::Reading(self.read));
         let named = (id, inner.relays.table.hash(id));
-        let registration = inner.try_register_local(named, endpoint, options, true, (time, None))?;
+        let registration =
+            inner.try_register_local(named, endpoint, options, true, (time, None))?;
         inner.conclude_registration(id, &Ok(registration));
         self.registry.merge_after(registration);
         self.members.insert(*id);

@@ -46,12 +46,9 @@ impl NewestRun {
             let current = std::ptr::from_ref(current).cast_mut();
             // AcqRel: publishes the run, and comes before the grace of those before it. Relaxed: on
             // failure the pointer is loaded again.
-            let replaced = self.0.compare_exchange(
-                current,
-                address(run),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
+            let replaced =
+                self.0
+                    .compare_exchange(current, address(run), Ordering::AcqRel, Ordering::Relaxed);
             if replaced.is_ok() {
                 return;
             }

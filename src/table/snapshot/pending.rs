@@ -138,9 +138,8 @@ impl<const N: usize> PendingChanges<N> {
     #[cold]
     fn read_each(&self) -> PendingSet<N> {
         // Acquire, twice: as above.
-        let read = |slots: &[AtomicU32; SLOTS]| {
-            slots.each_ref().map(|slot| slot.load(Ordering::Acquire))
-        };
+        let read =
+            |slots: &[AtomicU32; SLOTS]| slots.each_ref().map(|slot| slot.load(Ordering::Acquire));
         PendingSet {
             lines: self
                 .lines

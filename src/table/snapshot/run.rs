@@ -79,9 +79,7 @@ impl Run {
     pub(super) fn footprint(&self) -> Footprint {
         let Footprint { used, reserved } = self.leaves.footprint();
         let used = used.min(self.len() * 2 * PAGE);
-        Footprint::of::<Self>()
-            + self.vacant.footprint()
-            + Footprint { used, reserved }
+        Footprint::of::<Self>() + self.vacant.footprint() + Footprint { used, reserved }
     }
 
     pub(super) fn stripes(&self) -> usize {

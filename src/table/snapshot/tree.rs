@@ -258,12 +258,7 @@ impl<J: Join> Tree<J> {
     /// thread, unless that word `is_unchanged`. See the module's description. Returns the fields of
     /// the word above before and after.
     #[inline(always)]
-    fn raise(
-        step: (&Level, &Level),
-        below: usize,
-        fields: u64,
-        is_unchanged: bool,
-    ) -> (u64, u64) {
+    fn raise(step: (&Level, &Level), below: usize, fields: u64, is_unchanged: bool) -> (u64, u64) {
         let (level, above) = step;
         let word = Self::word(above, below / FANOUT);
         let raised = |seen| J::join_two(seen, fields);

@@ -176,7 +176,11 @@ mod tests {
         slots.add(3, 7);
         assert_eq!(slots.take(NONE), Some(7));
         assert_eq!(slots.take(3), Some(4));
-        assert_eq!(slots.take(1), Some(6), "the thread of that stripe takes them, too");
+        assert_eq!(
+            slots.take(1),
+            Some(6),
+            "the thread of that stripe takes them, too"
+        );
         assert_eq!(slots.take(0), None);
         assert_eq!(slots.taken(), 3);
     }

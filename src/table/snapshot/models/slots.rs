@@ -37,9 +37,7 @@ impl Arrivals {
     /// Whether the relay came into the run.
     fn push(&self, index: usize) -> bool {
         let subject = self.relays.subject(index);
-        self.run
-            .push(0, subject.handle, subject.extra)
-            .is_some()
+        self.run.push(0, subject.handle, subject.extra).is_some()
     }
 
     fn slot_of(&self, index: usize) -> Option<usize> {
