@@ -100,6 +100,33 @@ fn a_thread_that_waits_for_a_relay_is_woken() {
     });
 }
 
+/// The same for a change by a sequentially consistent read-modify-write, which another thread may
+/// have made.
+#[test]
+fn a_transition_beside_a_subscription_is_seen_or_published() {
+    for is_made_by_another in [false, true] {
+        check(3, move || {
+            let log = Arc::new(EventLog::new(4));
+            let changed = Arc::new(AtomicU32::new(0));
+            let change = |changed: &AtomicU32| {
+                _ = changed.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst);
+            };
+            let (publishes, changes) = (Arc::clone(&log), Arc::clone(&changed));
+            let other = thread::spawn(move || {
+                change(&changes);
+                publishes.publish_in_order(|| Some(left(1)));
+            });
+            let helps = Arc::clone(&changed);
+            let helper = is_made_by_another.then(|| thread::spawn(move || change(&helps)));
+            let events = Events::new(Arc::clone(&log));
+            let is_seen = changed.load(Ordering::Relaxed) == 1;
+            other.join().unwrap();
+            helper.into_iter().for_each(|it| it.join().unwrap());
+            assert!(is_seen || events.try_recv().is_ok());
+        });
+    }
+}
+
 /// A subscriber begins while another thread changes something: it sees the result, or the
 /// event.
 #[test]

@@ -14,6 +14,7 @@
 
 use std::ops::Deref;
 
+mod grace;
 mod load_in_order;
 #[cfg(not(relay_loom))]
 mod native;
@@ -37,6 +38,7 @@ pub(crate) use stepped::*;
 #[cfg(all(relay_delays, not(relay_loom)))]
 mod delays;
 
+pub(crate) use grace::Grace;
 pub(crate) use load_in_order::LoadInOrder;
 pub(crate) use once_box::OnceBox;
 pub(crate) use std::sync::atomic::Ordering;

@@ -8,6 +8,7 @@
 
 mod batches;
 mod filters;
+mod grace;
 mod leases;
 mod moves;
 mod shards;
@@ -98,6 +99,7 @@ fn return_to_a_leaf(table: &Table, n: u8, capacity: u32) {
     let arrival = returning.append();
     let _pending = gone.begin_pending();
     assert!(returning.admit());
+    gone.touch_load();
     gone.refresh_arrival(&arrival);
 }
 

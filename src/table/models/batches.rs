@@ -32,7 +32,7 @@ fn retire(table: &Table, (record, announcement): Pair) {
     table.store.record(record).set_flags(Load::CLOSED);
     table
         .store
-        .retire(record, Some(announcement), &epoch::pin());
+        .retire((record, ShardId::FIRST), Some(announcement), &epoch::pin());
 }
 
 /// Ends a round with all that is retired.

@@ -67,6 +67,31 @@ impl Relays {
         self.publication.refresh(&subject, true);
     }
 
+    /// A relay arrives as a registration has it arrive: it is staged, appended, and made live.
+    #[cfg(relay_loom)]
+    pub(super) fn arrive_staged(&self, index: usize) {
+        let (subject, guard) = (self.subject(index), epoch::pin());
+        let staged = Lifecycle::staged(Tick(9), 0);
+        subject.record.set_lifecycle(staged);
+        let arrival = self
+            .publication
+            .append(subject.handle, subject.extra, &guard);
+        let is_live = subject.record.transition(staged, staged.admitted());
+        assert!(is_live);
+        self.publication.refresh_arrival(&arrival, &subject);
+    }
+
+    /// A relay departs, by the steps of a departure that concern its leaves.
+    #[cfg(relay_loom)]
+    pub(super) fn depart(&self, index: usize) {
+        let (subject, guard) = (self.subject(index), epoch::pin());
+        let word = subject.record.lifecycle();
+        assert!(subject.record.transition(word, word.departing()));
+        subject.record.set_flags(Load::CLOSED);
+        subject.record.end_generation();
+        self.publication.take_out(&subject, &guard);
+    }
+
     /// Changes the round trip to a relay.
     pub(super) fn change_rtt(&self, index: usize, micros: u32) {
         let subject = self.subject(index);

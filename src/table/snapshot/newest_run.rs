@@ -9,12 +9,13 @@
 //! - The pointer names a run that is or was the newest one of the current snapshot. A later run
 //!   replaces an earlier one, and never the reverse.
 //! - A run leaves the snapshots by a merge. The merge first has the pointer name a later run. Then
-//!   it keeps the run until no thread is pinned that was pinned at that time: see [`Grace`].
+//!   it keeps the run until no thread is pinned that was pinned at that time: see
+//!   [`Grace`](crate::sync::Grace).
 //!
 //! So what a pinned thread reads here is there while it stays pinned.
 
 use crate::sync::epoch::Guard;
-use crate::sync::{Arc, AtomicBool, AtomicPtr, Ordering, Padded};
+use crate::sync::{Arc, AtomicPtr, Ordering, Padded};
 use crate::table::snapshot::run::Run;
 
 /// See the module's description.
@@ -58,25 +59,4 @@ impl NewestRun {
 
 fn address(run: &Arc<Run>) -> *mut Run {
     Arc::as_ptr(run).cast_mut()
-}
-
-/// The time in which a thread may be pinned that was pinned when it began.
-pub(super) struct Grace(Arc<AtomicBool>);
-
-impl Grace {
-    /// Begins now.
-    pub(super) fn begin(guard: &Guard) -> Self {
-        let is_over = Arc::new(AtomicBool::new(false));
-        let other = Arc::clone(&is_over);
-        // Release: what those threads did comes before.
-        guard.defer(move || other.store(true, Ordering::Release));
-        // Without this, the function could stay in the bag of a thread that idles.
-        guard.flush();
-        Self(is_over)
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        // Acquire: see `begin`.
-        self.0.load(Ordering::Acquire)
-    }
 }

@@ -34,8 +34,8 @@ use crate::events::EventLog;
 use crate::footprint::Footprint;
 use crate::sync::epoch::{self, Guard};
 use crate::sync::{
-    Arc, AtomicBool, AtomicU64, LoadInOrder, Mutex, MutexGuard, Ordering, Padded, Swap, fence,
-    thread_index,
+    Arc, AtomicBool, AtomicU64, Grace, LoadInOrder, Mutex, MutexGuard, Ordering, Padded, Swap,
+    fence, thread_index,
 };
 use crate::table::record::{Extra, Handle, Load, Parts, Subject};
 use crate::table::snapshot::base::{Base, MergedRelay};
@@ -44,7 +44,7 @@ use crate::table::snapshot::filters::{FilterId, Filters};
 use crate::table::snapshot::leaf::is_alike;
 use crate::table::snapshot::leaf_state::{LeafState, StateCounts};
 use crate::table::snapshot::leaves::{Leaves, Precision, TierPart};
-use crate::table::snapshot::newest_run::{Grace, NewestRun};
+use crate::table::snapshot::newest_run::NewestRun;
 use crate::table::snapshot::pending::{PendingChange, PendingChanges};
 use crate::table::snapshot::run::Run;
 use crate::table::snapshot::score::Bins;
@@ -88,7 +88,7 @@ pub(crate) struct Merger {
     snapshots: Vec<Arc<Snapshot>>,
     bases: Vec<Arc<Base>>,
     /// With the time in which a thread may have a run from [`NewestRun`].
-    runs: Vec<(Arc<Run>, Arc<Grace>)>,
+    runs: Vec<(Arc<Run>, Grace)>,
 }
 
 /// A relay that was appended: its run, the slot there, and the number of the snapshot before that.
@@ -622,9 +622,9 @@ impl Publication {
         merger.bases.push(Arc::clone(&before.base));
         // Before the grace of the old runs begins.
         self.newest_run.advance(self.load().newest_run(), guard);
-        let grace = Arc::new(Grace::begin(guard));
+        let grace = Grace::begin(guard);
         let old_runs = before.runs[..old_runs].iter();
-        let old_runs = old_runs.map(|run| (Arc::clone(run), Arc::clone(&grace)));
+        let old_runs = old_runs.map(|run| (Arc::clone(run), grace.clone()));
         merger.runs.extend(old_runs);
         drop(before);
         merger.drop_unused();

@@ -193,3 +193,33 @@ mod tests {
         assert_eq!(taken, [Some(4), Some(6), Some(5), None]);
     }
 }
+
+#[cfg(all(test, relay_loom))]
+mod models {
+    use super::*;
+    use crate::sync::{Arc, check, yield_point};
+    use loom::thread;
+
+    /// A thread that keeps slots takes and adds some beside one that takes those of all.
+    #[test]
+    fn a_slot_is_taken_once() {
+        check(3, || {
+            let slots = Arc::new(VacantSlots::new(4, 1, 1));
+            slots.add_each(0, [0, 1].into_iter());
+            let other = Arc::clone(&slots);
+            let taking = thread::spawn(move || {
+                let taken = [other.take_from_any(), other.take(1)];
+                yield_point();
+                taken
+            });
+            let first = slots.take(0);
+            first.into_iter().for_each(|slot| slots.add(0, slot));
+            let ours = [slots.take(0), slots.take(0)];
+            let theirs = taking.join().unwrap();
+            let mut all: Vec<_> = ours.into_iter().chain(theirs).flatten().collect();
+            all.extend(std::iter::from_fn(|| slots.take(0)));
+            all.sort_unstable();
+            assert_eq!(all, [0, 1]);
+        });
+    }
+}

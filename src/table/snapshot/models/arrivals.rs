@@ -34,6 +34,41 @@ fn a_merge_loses_no_arrival() {
     });
 }
 
+/// A relay becomes live beside a merge, which may have read its record before. No later change of
+/// the relay follows that would bring its leaf up to date.
+#[test]
+fn a_relay_that_becomes_live_beside_a_merge_is_in_the_next_base() {
+    check(3, || {
+        let relays = relays(1);
+        let other = Arc::clone(&relays);
+        let arriving = thread::spawn(move || {
+            other.arrive_staged(0);
+            assert!(other.has_any(), "at once");
+        });
+        relays.merge();
+        arriving.join().unwrap();
+        assert_eq!(relays.consistent_state(0), LeafState::Unmeasured);
+        assert!(relays.has_any());
+    });
+}
+
+/// A relay departs from the newest run beside a merge that seals it.
+#[test]
+fn a_relay_that_departs_beside_a_merge_is_eligible_in_no_base() {
+    check(3, || {
+        let relays = relays(1);
+        relays.arrive_staged(0);
+        let other = Arc::clone(&relays);
+        let departing = thread::spawn(move || {
+            other.depart(0);
+            assert!(!other.has_any(), "at once");
+        });
+        relays.merge();
+        departing.join().unwrap();
+        assert!(!relays.has_any());
+    });
+}
+
 /// Runs have one slot in models, so each arrival but the first adds a run.
 #[test]
 fn arrivals_that_outgrow_a_run_lose_nothing_to_each_other() {
