@@ -510,6 +510,47 @@ impl Table {
 mod tests {
     use super::*;
     use crate::sync::{epoch, yield_now};
+    use crate::table::bounds;
+    use std::time::Duration;
+
+    /// A record that was freed has the cell of an announcement, and a placeholder needs none. If the
+    /// cell is not freed then, there are none in the end.
+    #[test]
+    fn a_placeholder_loses_no_cell_of_an_announcement() {
+        const AT_ONCE: usize = 1_000;
+        let table = Table::for_tests(1);
+        let id = NodeId::from([1; 32]);
+        let named = (&id, table.hash(&id));
+        let withdraw_one = || {
+            let guard = epoch::pin();
+            let endpoint = std::net::SocketAddr::from(([192, 0, 2, 1], 4433)).into();
+            let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
+            let beginning = Beginning::default();
+            let staged = table.stage(named, announcement, Tick(9), beginning, &guard);
+            staged.expect("there is a cell").withdraw();
+        };
+        let add_and_forget_one = || {
+            let guard = epoch::pin();
+            let known = Placeholder::new(Circuit::CLOSED);
+            assert_eq!(table.create_placeholder(named, known, &guard), Ok(()));
+            let record = table.find_known(named.1, &id, &guard).unwrap();
+            table.close_gone(record.observe()).unwrap().forget();
+        };
+        for _ in 0..=bounds::announcements(1) / AT_ONCE {
+            (0..AT_ONCE).for_each(|_| withdraw_one());
+            until_free(&table);
+            (0..AT_ONCE).for_each(|_| add_and_forget_one());
+            until_free(&table);
+        }
+    }
+
+    /// Reclaims until all that has been retired is free.
+    fn until_free(table: &Table) {
+        while table.backlog() > 0 {
+            table.reclaim();
+            yield_now();
+        }
+    }
 
     /// The word once a placeholder was added and forgotten, of which the record is free again.
     fn word_after_a_placeholder(table: &Table) -> (AdmissionState, u32) {

@@ -252,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn items_beyond_the_first_segment_are_taken_last() {
+        let slab = Slab::<AtomicU32>::new(3, u32::MAX, ONE).unwrap();
+        let free = Free::default();
+        let from = free.source();
+        let guard = epoch::pin();
+        let take = || slab.take(from, &guard, || false, || u32::MAX).unwrap();
+        let taken: Vec<_> = (0..6).map(|_| take()).collect();
+        for index in taken {
+            slab.release_one(from, index);
+        }
+        let taken = [(); 7].map(|()| take());
+        assert_eq!(taken, [2, 1, 0, 5, 4, 3, 6]);
+    }
+
+    #[test]
     fn it_grows_by_segments_that_double() {
         let slab = Slab::<AtomicU32>::new(3, u32::MAX, ONE).unwrap();
         let free = Free::default();

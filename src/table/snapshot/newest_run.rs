@@ -60,3 +60,30 @@ impl NewestRun {
 fn address(run: &Arc<Run>) -> *mut Run {
     Arc::as_ptr(run).cast_mut()
 }
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::epoch;
+    use crate::table::snapshot::leaves::Precision;
+    use crate::table::snapshot::score::Bins;
+    use std::iter;
+
+    #[test]
+    fn an_earlier_run_does_not_replace_a_later_one() {
+        let precision = Precision {
+            bins: Bins::FINE,
+            most_free_units: 1,
+        };
+        // Numbers wrap around.
+        let runs = [u32::MAX - 9, 7, 90].map(|first| {
+            let run = Run::new(16, first, 1, precision, iter::empty());
+            Arc::new(run)
+        });
+        let (newest, guard) = (NewestRun::new(&runs[0]), epoch::pin());
+        for (advanced_to, expected) in [(1, 1), (0, 1), (1, 1), (2, 2), (1, 2)] {
+            newest.advance(&runs[advanced_to], &guard);
+            assert!(std::ptr::eq(newest.get(&guard), &*runs[expected]));
+        }
+    }
+}

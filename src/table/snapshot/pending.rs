@@ -173,6 +173,43 @@ impl Drop for PendingChange<'_> {
     }
 }
 
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::PendingChanges;
+
+    #[test]
+    fn changes_of_one_thread_within_each_other_are_all_found() {
+        for thread in [0, 3, 7, 8, 1_000, usize::MAX] {
+            let changes = PendingChanges::<2>::default();
+            let outer = changes.begin_as(thread, 5);
+            let inner = changes.begin_as(thread, 6);
+            let found = || -> Vec<u32> {
+                let mut found: Vec<_> = changes.read().unwrap().indices().collect();
+                found.sort_unstable();
+                found
+            };
+            assert_eq!(found(), [5, 6]);
+            drop(inner);
+            assert_eq!(found(), [5]);
+            drop(outer);
+            assert!(changes.read().is_none());
+        }
+    }
+
+    #[test]
+    fn each_of_many_threads_has_its_change_found() {
+        let changes = PendingChanges::<2>::default();
+        let all: Vec<_> = (0..30)
+            .map(|thread| changes.begin_as(thread, thread as u32))
+            .collect();
+        let pending = changes.read().unwrap();
+        assert_eq!(pending.indices().count(), 16, "as many as there are slots");
+        assert!(pending.has_overflowed());
+        drop(all);
+        assert!(changes.read().is_none());
+    }
+}
+
 #[cfg(all(test, relay_loom))]
 mod models {
     use super::PendingChanges;

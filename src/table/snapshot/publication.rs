@@ -481,13 +481,14 @@ impl Publication {
 
     /// Recomputes the leaves of a relay that has departed, and vacates its slot among arrivals.
     ///
-    /// A relay of the newest run is in no base unless a merge has sealed that run. A merge that does
-    /// so later finds that the relay has departed: in order after the transition by which it did.
+    /// A relay of the newest run is in no base unless a merge has sealed that run. The departing
+    /// thread has touched the load. If it did so before a merge that put the relay into the next
+    /// base, that sees that it has departed. Otherwise this thread sees the seal, and the next base.
     #[inline(always)]
     pub(in crate::table) fn take_out(&self, subject: &Subject<'_>, guard: &Guard) {
         let run = self.newest_run.get(guard);
         match run.slot_of(subject.extra.arrival(), subject.handle) {
-            Some(slot) if !run.is_sealed_in_order() => {
+            Some(slot) if !run.is_sealed() => {
                 run.vacate(thread_index(), slot, subject.handle);
             }
             _ => self.load().take_out(subject, &self.context),
@@ -647,9 +648,6 @@ impl Publication {
         for run in old {
             run.seal();
         }
-        // SeqCst: of a relay of these runs that departs, this merge sees that, or the thread that
-        // has it depart sees the seal.
-        fence(Ordering::SeqCst);
         snapshot
     }
 
@@ -722,5 +720,44 @@ impl Merger {
         self.bases.retain(|kept| Arc::strong_count(kept) > 1);
         self.runs
             .retain(|(run, grace)| Arc::strong_count(run) > 1 || !grace.is_over());
+    }
+}
+
+#[cfg(all(test, not(relay_loom)))]
+mod tests {
+    use super::*;
+    use crate::table::snapshot::fixture::Relays;
+
+    /// After a merge a pinned thread may still have a run that was merged.
+    #[test]
+    fn a_run_is_kept_for_the_threads_that_may_use_it() {
+        let relays = Relays::new(1, 1);
+        let publication = &relays.publication;
+        let guard = epoch::pin();
+        let run = publication.newest_run.get(&guard);
+        relays.arrive(0);
+        relays.merge();
+        let newest = Arc::clone(publication.load().newest_run());
+        assert!(!ptr::eq(run, &*newest), "it was merged");
+        assert!(ptr::eq(publication.newest_run.get(&guard), &*newest));
+        let kept = || {
+            let mut merger = publication.merger();
+            merger.drop_unused();
+            merger.runs.len()
+        };
+        for _ in 0..8 {
+            epoch::collect();
+            assert_eq!(kept(), 1);
+        }
+        drop(guard);
+        // Threads of other tests hold the epoch back for a while.
+        for _ in 0..100_000 {
+            if kept() == 0 {
+                return;
+            }
+            epoch::collect();
+            crate::sync::yield_now();
+        }
+        panic!("it was never dropped");
     }
 }

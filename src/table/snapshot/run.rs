@@ -17,7 +17,7 @@
 //! found until the run is merged.
 
 use crate::footprint::Footprint;
-use crate::sync::{AtomicU64, LoadInOrder, Ordering, Padded};
+use crate::sync::{AtomicU64, Ordering, Padded};
 use crate::table::record::{Extra, Handle};
 use crate::table::snapshot::filters::FilterId;
 use crate::table::snapshot::leaves::{Leaves, Precision};
@@ -165,8 +165,7 @@ impl Run {
     pub(crate) fn seal(&self) {
         // Read-modify-writes of a word have one order, so a claim comes before the seal and its
         // slot is closed below, or after it and sees it. AcqRel orders nothing more.
-        // SeqCst: see `is_sealed_in_order`.
-        let claimed = self.claimed.fetch_or(SEALED, Ordering::SeqCst);
+        let claimed = self.claimed.fetch_or(SEALED, Ordering::AcqRel);
         for claim in 0..self.bounded(claimed) {
             self.leaves.close(self.slot(claim) as usize);
         }
@@ -174,14 +173,8 @@ impl Run {
 
     /// Whether a merge has stopped arrivals; perhaps not seen yet, if it has just done so.
     pub(super) fn is_sealed(&self) -> bool {
-        // Relaxed: a hint, for the length of the next run.
+        // Relaxed: a thread that has seen what came after the seal sees it.
         self.claimed.load(Ordering::Relaxed) & SEALED != 0
-    }
-
-    /// Whether a merge has stopped arrivals. If not, a merge that does so later sees what this thread
-    /// changed before by a sequentially consistent read-modify-write.
-    pub(super) fn is_sealed_in_order(&self) -> bool {
-        self.claimed.load_in_order() & SEALED != 0
     }
 
     /// Whether this run came into a snapshot after another one.
