@@ -15,7 +15,7 @@ use crate::footprint::Footprint;
 use crate::sync::epoch::Guard;
 use crate::sync::{AtomicU32, Ordering, Zeroable};
 use crate::table::segments::Segments;
-use crate::table::shards::{FreeItems, ShardId, ShardLayout};
+use crate::table::shards::{ShardLayout, Source};
 use crate::table::stack::{Batch, TaggedStack};
 
 /// See the module's description.
@@ -26,15 +26,6 @@ pub(super) struct Slab<T> {
     /// No index from here on is taken.
     limit: u32,
     layout: ShardLayout,
-}
-
-/// Where items are taken from: a shard, and what is free there.
-#[derive(Clone, Copy)]
-pub(super) struct Source<'a> {
-    pub(super) shard: ShardId,
-    pub(super) free: &'a FreeItems,
-    /// Vacant ones beyond the first segment.
-    pub(super) further: &'a TaggedStack,
 }
 
 /// Items that are to be freed: those in the first segment, and the others.
@@ -183,6 +174,7 @@ impl<T: Zeroable + Send + Sync> Slab<T> {
 mod tests {
     use super::*;
     use crate::sync::epoch;
+    use crate::table::shards::{FreeItems, ShardId};
     use std::ptr;
 
     const ONE: ShardLayout = ShardLayout::ONE;

@@ -20,7 +20,6 @@ pub(super) mod places;
 
 use crate::sync::{AtomicBool, AtomicU32, Ordering, Padded};
 use crate::table::index::Hash;
-use crate::table::slab::Source;
 use crate::table::stack::{Stack, TaggedStack};
 use crate::wheel::Inbox;
 use admission_word::AdmissionWord;
@@ -113,6 +112,15 @@ pub(super) struct Shard {
 
 #[cfg(not(relay_loom))]
 const _: () = assert!(std::mem::offset_of!(Shard, exempt) == 64);
+
+/// Where items of a slab are taken from: a shard, and what is free there.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) shard: ShardId,
+    pub(super) free: &'a FreeItems,
+    /// Vacant ones beyond the first segment.
+    pub(super) further: &'a TaggedStack,
+}
 
 /// The items of a slab that a shard may take.
 #[derive(Debug, Default)]

@@ -20,6 +20,9 @@ const PRECISION: Precision = Precision {
     most_free_units: 1,
 };
 
+/// No thread of a model has a number.
+const THREAD: usize = usize::MAX;
+
 /// A run, and relays that may arrive in it.
 struct Arrivals {
     relays: Arc<Relays>,
@@ -37,7 +40,9 @@ impl Arrivals {
     /// Whether the relay came into the run.
     fn push(&self, index: usize) -> bool {
         let subject = self.relays.subject(index);
-        self.run.push(0, subject.handle, subject.extra).is_some()
+        self.run
+            .push(THREAD, subject.handle, subject.extra)
+            .is_some()
     }
 
     fn slot_of(&self, index: usize) -> Option<usize> {
@@ -67,7 +72,7 @@ impl Arrivals {
         subject.record.set_flags(Load::CLOSED);
         subject.record.end_generation();
         if let Some(slot) = self.slot_of(index) {
-            self.run.vacate(0, slot, subject.handle);
+            self.run.vacate(THREAD, slot, subject.handle);
         }
     }
 
@@ -225,7 +230,7 @@ fn a_seal_beside_a_slot_that_is_used_again_loses_no_arrival() {
     });
 }
 
-/// The same for a slot that a shard has in store.
+/// The same for a slot that is vacant.
 #[test]
 fn a_seal_beside_an_arrival_in_a_vacant_slot_loses_no_arrival() {
     check(3, || {
@@ -241,7 +246,7 @@ fn a_seal_beside_an_arrival_in_a_vacant_slot_loses_no_arrival() {
     });
 }
 
-/// Two threads add arrivals of one shard, which claims two slots at a time, beside a departure.
+/// Two threads add arrivals, each of which claims two slots at a time, beside a departure.
 #[test]
 fn two_arrivals_never_get_one_slot() {
     check(2, || {
