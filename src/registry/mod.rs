@@ -248,13 +248,13 @@ impl Registry {
         let named = relays.named(&id);
         let now = relays.timeline.advance();
         let guard = epoch::pin();
-        if self
+        match self
             .inner()
-            .renew_unchanged(named, &endpoint, options, now, &guard)
+            .renew_unchanged(named, &endpoint, options, now, guard)
         {
-            return Ok(Registration::Renewed);
+            Ok(()) => Ok(Registration::Renewed),
+            Err(guard) => self.register_slow_path(named, &endpoint, options, (now, guard)),
         }
-        self.register_slow_path(named, &endpoint, options, (now, guard))
     }
 
     #[inline(never)]

@@ -38,8 +38,8 @@ use crate::table::{Hash, LiveRecord, RecordRef};
 use crate::time::{Moment, Tick};
 
 impl Inner {
-    /// Renews a relay whose announcement stays as it is, as nearly all renewals do. False,
-    /// and nothing changed, if there is more to do.
+    /// Renews a relay whose announcement stays as it is, as nearly all renewals do. If there is more
+    /// to do, nothing is changed, and the guard is returned.
     ///
     /// The announcement was checked when it came, so there is nothing to check.
     pub(super) fn renew_unchanged(
@@ -48,18 +48,20 @@ impl Inner {
         endpoint: &Endpoint,
         options: &RegisterOptions,
         now: Moment,
-        guard: &Guard,
-    ) -> bool {
+        guard: Guard,
+    ) -> Result<(), Guard> {
         if options.latency.is_some() || options.restarted {
-            return false;
+            return Err(guard);
         }
         let is_unchanged = |current: &Announcement| !is_changed(current, endpoint, options);
-        let is_renewed = self.postpone(named, now, guard, is_unchanged);
-        if is_renewed {
-            self.relays.counters.count_renewal();
-            self.link.notify_change(named.0);
+        if !self.postpone(named, now, &guard, is_unchanged) {
+            return Err(guard);
         }
-        is_renewed
+        // A notification may wake a thread.
+        drop(guard);
+        self.relays.counters.count_renewal();
+        self.link.notify_change(named.0);
+        Ok(())
     }
 
     /// Renews a relay that is registered here, without changing what it announced.

@@ -118,7 +118,7 @@ impl Inner {
         record.refresh_arrival(&arrival);
         recheck_outage_end(&record);
         drop(pending);
-        record.publish_joined(registered_at, is_remembered);
+        record.publish_returned(registered_at, is_remembered);
         Ok(())
     }
 

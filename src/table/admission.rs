@@ -404,7 +404,7 @@ impl Table {
     #[inline(always)]
     pub(super) fn append<'g>(&'g self, record: &RecordRef<'g>, shard: ShardId) -> Arrival<'g> {
         let (publication, extra) = (&self.store.publication, record.extra());
-        let arrival = publication.append(record.handle(), extra, record.guard);
+        let arrival = publication.append((record.handle(), shard), extra, record.guard);
         let inbox = &self.store.shards.get(shard).inbox;
         inbox.push(record.index, extra.inbox_link());
         arrival
@@ -519,27 +519,42 @@ mod tests {
     fn a_placeholder_loses_no_cell_of_an_announcement() {
         const AT_ONCE: usize = 1_000;
         let table = Table::for_tests(1);
-        let id = NodeId::from([1; 32]);
-        let named = (&id, table.hash(&id));
-        let withdraw_one = || {
+        let ids: Vec<NodeId> = (0..AT_ONCE as u64)
+            .map(|n| {
+                let mut bytes = [0; 32];
+                bytes[..8].copy_from_slice(&n.to_le_bytes());
+                NodeId::from(bytes)
+            })
+            .collect();
+        let named = |id| (id, table.hash(id));
+        let withdraw_all = || {
             let guard = epoch::pin();
-            let endpoint = std::net::SocketAddr::from(([192, 0, 2, 1], 4433)).into();
-            let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
-            let beginning = Beginning::default();
-            let staged = table.stage(named, announcement, Tick(9), beginning, &guard);
-            staged.expect("there is a cell").withdraw();
+            let stage = |id| {
+                let endpoint = std::net::SocketAddr::from(([192, 0, 2, 1], 4433)).into();
+                let announcement = Announcement::new(endpoint, 1, Duration::from_secs(1));
+                let beginning = Beginning::default();
+                let staged = table.stage(named(id), announcement, Tick(9), beginning, &guard);
+                staged.expect("there is a cell")
+            };
+            let all: Vec<_> = ids.iter().map(stage).collect();
+            all.into_iter().for_each(Staged::withdraw);
         };
-        let add_and_forget_one = || {
+        let add_and_forget_all = || {
             let guard = epoch::pin();
-            let known = Placeholder::new(Circuit::CLOSED);
-            assert_eq!(table.create_placeholder(named, known, &guard), Ok(()));
-            let record = table.find_known(named.1, &id, &guard).unwrap();
-            table.close_gone(record.observe()).unwrap().forget();
+            for id in &ids {
+                let known = Placeholder::new(Circuit::CLOSED);
+                let created = table.create_placeholder(named(id), known, &guard);
+                assert_eq!(created, Ok(()));
+            }
+            for id in &ids {
+                let record = table.find_known(table.hash(id), id, &guard).unwrap();
+                table.close_gone(record.observe()).unwrap().forget();
+            }
         };
         for _ in 0..=bounds::announcements(1) / AT_ONCE {
-            (0..AT_ONCE).for_each(|_| withdraw_one());
+            withdraw_all();
             until_free(&table);
-            (0..AT_ONCE).for_each(|_| add_and_forget_one());
+            add_and_forget_all();
             until_free(&table);
         }
     }

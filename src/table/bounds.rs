@@ -4,7 +4,9 @@
 //! be live, one for each that is remembered, and spare ones. Beside these there are *exempt*
 //! ones, which only leases or an operator setting keep: the holders of the leases and the
 //! operator bound their number. Announcements, which renewals replace more often, have a slab
-//! of the size for `n` relays and 8,192 more.
+//! of the size for `n` relays and 8,192 more. A vacant record keeps the cell of its last
+//! announcement, also one that was exempt: so there may be one more for each record beyond that
+//! number that was ever in use.
 //!
 //! If a stalled thread keeps the epoch from advancing, records or announcements run out, and
 //! registrations fail: memory does not grow. Each shard has its share of both. The bound is

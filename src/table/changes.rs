@@ -30,21 +30,31 @@ impl RecordRef<'_> {
     /// Publishes that the relay was admitted which was registered at this moment.
     #[inline]
     pub(crate) fn publish_joined(&self, registered_at: u64, returned: bool) {
+        let joined = || self.joined(registered_at, returned);
         // In order after the transition that made it live.
-        self.events().publish_in_order(|| {
-            let announcement = self.observe_live()?.announcement();
-            // If it left and came back since, that is published by another thread.
-            let is_the_same = announcement.registered_at == registered_at;
-            let learned = announcement.origin == Origin::Learned;
-            let Described { id, tick, relay } = self.described();
-            is_the_same.then_some(Event::Joined {
-                id,
-                tick,
-                relay: relay?,
-                returned,
-                learned,
-            })
-        });
+        self.events().publish_in_order(joined);
+    }
+
+    /// The same for a relay that returned in its record, of which more may have changed since it is
+    /// live.
+    pub(crate) fn publish_returned(&self, registered_at: u64, returned: bool) {
+        let joined = || self.joined(registered_at, returned);
+        self.events().publish(joined);
+    }
+
+    fn joined(&self, registered_at: u64, returned: bool) -> Option<Event> {
+        let announcement = self.observe_live()?.announcement();
+        // If it left and came back since, that is published by another thread.
+        let is_the_same = announcement.registered_at == registered_at;
+        let learned = announcement.origin == Origin::Learned;
+        let Described { id, tick, relay } = self.described();
+        is_the_same.then_some(Event::Joined {
+            id,
+            tick,
+            relay: relay?,
+            returned,
+            learned,
+        })
     }
 
     /// Publishes that what the relay announces has changed, or what the operator says of it.

@@ -153,7 +153,7 @@ impl<'g> Closing<'g> {
     pub(crate) fn forget(self) {
         let record = self.record();
         if self.is_counted {
-            self.table.invalidate_handles(&record);
+            self.table.invalidate_handles(&record, self.shard);
         } else if self.last.word().is_placeholder() {
             // It has not departed, which would have raised the generation.
             record.record.end_generation();
@@ -218,7 +218,7 @@ impl Table {
         }
         drop(in_progress);
         departs.then(|| {
-            self.invalidate_handles(record);
+            self.invalidate_handles(record, shard_id);
             self.closing(live.into(), shard_id, false)
         })
     }
@@ -312,12 +312,13 @@ impl Table {
 
     /// Closes the load of a departed record, and makes its handles stale.
     #[inline(always)]
-    fn invalidate_handles(&self, record: &RecordRef<'_>) {
+    fn invalidate_handles(&self, record: &RecordRef<'_>, shard: ShardId) {
         let subject = record.subject();
         // This touches the load, as a refresh has to.
         record.record.set_flags(Load::CLOSED);
         record.record.end_generation();
-        self.store.publication.take_out(&subject, record.guard);
+        let publication = &self.store.publication;
+        publication.take_out(&subject, shard, record.guard);
     }
 
     /// Takes a closed record out of its bucket and retires it.

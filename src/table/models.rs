@@ -260,6 +260,8 @@ fn a_late_helper_counts_no_departure_out_twice() {
         helping.join().unwrap();
         let admission = &table.store.shards.get(ShardId::FIRST).admission;
         assert_eq!(admission.read().places(), 1);
+        let state = table.store.record(0).lifecycle().state();
+        assert!(matches!(state, State::Gone | State::Vacant), "{state:?}");
     });
 }
 

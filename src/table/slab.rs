@@ -107,12 +107,6 @@ impl<T: Zeroable + Send + Sync> Slab<T> {
             .or_else(|| self.take_fresh(from, bound()))
     }
 
-    /// Takes a vacant item of a shard, if there is one.
-    pub(super) fn take_vacant(&self, from: Source<'_>, guard: &Guard) -> Option<u32> {
-        self.pop(&from.free.vacant, guard)
-            .or_else(|| self.pop(from.further, guard))
-    }
-
     #[inline]
     fn pop(&self, vacant: &TaggedStack, _pinned: &Guard) -> Option<u32> {
         vacant.pop(|index| self.link(index))

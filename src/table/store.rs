@@ -197,7 +197,8 @@ impl Store {
         self.announcements.footprint(used)
     }
 
-    /// Records retired and neither freed yet nor left to their leases.
+    /// Records retired and neither freed yet nor left to their leases. While other threads retire
+    /// records, it may miss a few of the latest, up to [`PER_ROUND`] of each shard.
     pub(super) fn awaiting_reclamation(&self) -> usize {
         let newest = |(_, shard): (_, &Shard)| not_in_awaiting(shard.retired_records.count());
         let newest: u32 = self.shards.iter().map(newest).sum();
@@ -268,12 +269,7 @@ impl Store {
         announcement: Announcement,
         guard: &Guard,
     ) -> Result<u32, Exhausted> {
-        let taken = self.take_announcement(id, guard);
-        let taken = taken.or_else(|| {
-            let are_any = self.free_announcements_of_vacant(id, guard);
-            are_any.then(|| self.take_announcement(id, guard)).flatten()
-        });
-        let index = taken.ok_or(Exhausted)?;
+        let index = self.take_announcement(id, guard).ok_or(Exhausted)?;
         self.fill(index, announcement);
         Ok(index)
     }
@@ -286,7 +282,12 @@ impl Store {
             true => self.refill(shard, id, guard),
             false => self.free_announcements(id, guard),
         };
-        let bound = || self.announcement_bound;
+        // Records that were exempt may have a cell each, too.
+        let bound = || {
+            // Relaxed: a number, for a bound.
+            let records = shard.records.used.load(Ordering::Relaxed);
+            self.announcement_bound + records.saturating_sub(self.record_bound)
+        };
         self.announcements.take(from, guard, refill, bound)
     }
 
@@ -303,44 +304,21 @@ impl Store {
         });
     }
 
-    /// All other cells are in use: frees some of those that go with vacant records of a shard.
-    /// Whether there were any.
-    #[cold]
-    fn free_announcements_of_vacant(&self, id: ShardId, guard: &Guard) -> bool {
-        let shard = self.shards.get(id);
-        let (mut records, mut announcements) = (Freed::default(), Freed::default());
-        let mut count = 0;
-        while count < BATCH {
-            let Some(index) = self.records.take_vacant(shard.free_records(id), guard) else {
-                break;
-            };
-            count += u32::from(self.part_with_announcement(index, &mut announcements));
-            self.records.free_later(&mut records, index);
-        }
-        self.announcements
-            .release(shard.free_announcements(id), announcements);
-        self.records.release(shard.free_records(id), records);
-        count > 0
-    }
-
-    /// Takes away the cell that goes with a record, if there is one, to be freed. Whether there was.
-    fn part_with_announcement(&self, record: u32, freed: &mut Freed) -> bool {
+    /// Takes away the cell that goes with a record, if there is one, to be freed.
+    fn part_with_announcement(&self, record: u32, freed: &mut Freed) {
         let extra = self.extra(record);
-        let Some(index) = extra.kept_announcement() else {
-            return false;
-        };
-        extra.keep_announcement(None);
-        self.announcements.free_later(freed, index);
-        true
+        if let Some(index) = extra.kept_announcement() {
+            extra.keep_announcement(None);
+            self.announcements.free_later(freed, index);
+        }
     }
 
     /// The same, freed at once: for a record that has no announcement.
     pub(super) fn free_announcement_of(&self, record: u32, id: ShardId) {
         let mut freed = Freed::default();
-        if self.part_with_announcement(record, &mut freed) {
-            let free = self.shards.get(id).free_announcements(id);
-            self.announcements.release(free, freed);
-        }
+        self.part_with_announcement(record, &mut freed);
+        let free = self.shards.get(id).free_announcements(id);
+        self.announcements.release(free, freed);
     }
 
     /// The announcement that a record's lifecycle word names.

@@ -8,6 +8,7 @@ use crate::table::record::Second;
 use crate::table::record::{
     Extra, Handle, Lifecycle, Load, Parts, Policies, Record, State, Subject,
 };
+use crate::table::shards::ShardId;
 use crate::time::{Tick, Timeline};
 use std::convert::Infallible;
 
@@ -62,8 +63,8 @@ impl Relays {
 
     pub(super) fn arrive(&self, index: usize) {
         let subject = self.subject(index);
-        self.publication
-            .append(subject.handle, subject.extra, &epoch::pin());
+        let relay = (subject.handle, ShardId::FIRST);
+        self.publication.append(relay, subject.extra, &epoch::pin());
         self.publication.refresh(&subject, true);
     }
 
@@ -73,9 +74,9 @@ impl Relays {
         let (subject, guard) = (self.subject(index), epoch::pin());
         let staged = Lifecycle::staged(Tick(9), 0);
         subject.record.set_lifecycle(staged);
-        let arrival = self
-            .publication
-            .append(subject.handle, subject.extra, &guard);
+        let arrival =
+            self.publication
+                .append((subject.handle, ShardId::FIRST), subject.extra, &guard);
         let is_live = subject.record.transition(staged, staged.admitted());
         assert!(is_live);
         self.publication.refresh_arrival(&arrival, &subject);
@@ -89,7 +90,7 @@ impl Relays {
         assert!(subject.record.transition(word, word.departing()));
         subject.record.set_flags(Load::CLOSED);
         subject.record.end_generation();
-        self.publication.take_out(&subject, &guard);
+        self.publication.take_out(&subject, ShardId::FIRST, &guard);
     }
 
     /// Changes the round trip to a relay.

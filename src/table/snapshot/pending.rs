@@ -125,8 +125,10 @@ impl<const N: usize> PendingChanges<N> {
         // not see a change under way, it sees what the change did.
         let mut any = self.more.load(Ordering::Acquire);
         for Line { owned, shared } in &self.lines {
-            for slot in owned.iter().chain(shared) {
-                any |= slot.load(Ordering::Acquire);
+            for slots in [owned, shared] {
+                for slot in slots {
+                    any |= slot.load(Ordering::Acquire);
+                }
             }
         }
         match any {

@@ -26,6 +26,9 @@
 //! announcements (`table/bounds.rs`) bounds the arrivals during a merge. The number of records
 //! does not: a relay that leaves and returns has the same record again at once.
 //!
+//! Runs that were merged are kept while a thread is pinned that may have one from
+//! [`newest_run`](super::newest_run), and then until a merge or a maintenance pass drops them.
+//!
 //! A handle in the base could be mistaken for a later generation of its record only after 2^26
 //! generations within one snapshot. Each adds an arrival, and runs are merged long before.
 
@@ -38,6 +41,7 @@ use crate::sync::{
     fence, thread_index,
 };
 use crate::table::record::{Extra, Handle, Load, Parts, Subject};
+use crate::table::shards::ShardId;
 use crate::table::snapshot::base::{Base, MergedRelay};
 use crate::table::snapshot::context::{Context, SelectionSettings};
 use crate::table::snapshot::filters::{FilterId, Filters};
@@ -203,7 +207,7 @@ impl Snapshot {
     }
 
     /// Recomputes the leaves of a relay that has departed, and vacates its slot in a run.
-    fn take_out(&self, subject: &Subject<'_>, context: &Context) {
+    fn take_out(&self, subject: &Subject<'_>, context: &Context, ours: (usize, ShardId)) {
         let (handle, extra) = (subject.handle, subject.extra);
         let refresh_in = |base: &Base| {
             if let Some(slot) = base.slot_of(handle) {
@@ -216,7 +220,7 @@ impl Snapshot {
         }
         for run in &self.runs {
             if let Some(slot) = run.slot_of(extra.arrival(), handle) {
-                run.vacate(thread_index(), slot, handle);
+                run.vacate(ours, slot, handle);
             }
         }
     }
@@ -368,7 +372,7 @@ impl Publication {
     #[inline(always)]
     pub(in crate::table) fn append<'g>(
         &'g self,
-        relay: Handle,
+        (relay, shard): (Handle, ShardId),
         extra: &Extra,
         guard: &'g Guard,
     ) -> Arrival<'g> {
@@ -376,7 +380,7 @@ impl Publication {
             // Acquire: before the run is read, and its slot. See `refresh_arrival`.
             let number = self.latest.load(Ordering::Acquire);
             let run = self.newest_run.get(guard);
-            if let Some(slot) = run.push(thread_index(), relay, extra) {
+            if let Some(slot) = run.push((thread_index(), shard), relay, extra) {
                 return Arrival { run, slot, number };
             }
             self.follow(run, guard);
@@ -475,23 +479,26 @@ impl Publication {
         // In order after the transition that made the relay live.
         match self.latest.load_in_order() == number {
             true => run.leaves.refresh(slot, subject, &self.context, true),
-            false => self.refresh_touched(subject, true),
+            // Touched, as before each load of the snapshot.
+            false => self.refresh(subject, true),
         }
     }
 
     /// Recomputes the leaves of a relay that has departed, and vacates its slot among arrivals.
     ///
-    /// A relay of the newest run is in no base unless a merge has sealed that run. The departing
-    /// thread has touched the load. If it did so before a merge that put the relay into the next
-    /// base, that sees that it has departed. Otherwise this thread sees the seal, and the next base.
+    /// A relay of the newest run is in no base unless a merge has sealed that run. A merge that does
+    /// so, and puts the relay into the next base, touches the load before it computes the leaf, as
+    /// this thread has done. If that of the merge is the later one, it sees that the relay has departed.
+    /// Otherwise this thread sees the seal, and updates the leaf in the next base, too.
     #[inline(always)]
-    pub(in crate::table) fn take_out(&self, subject: &Subject<'_>, guard: &Guard) {
+    pub(in crate::table) fn take_out(&self, subject: &Subject<'_>, shard: ShardId, guard: &Guard) {
+        let ours = (thread_index(), shard);
         let run = self.newest_run.get(guard);
         match run.slot_of(subject.extra.arrival(), subject.handle) {
             Some(slot) if !run.is_sealed() => {
-                run.vacate(thread_index(), slot, subject.handle);
+                run.vacate(ours, slot, subject.handle);
             }
-            _ => self.load().take_out(subject, &self.context),
+            _ => self.load().take_out(subject, &self.context, ours),
         }
     }
 
@@ -621,12 +628,14 @@ impl Publication {
         self.compute_leaves(&next, subject);
         self.put_in_force(merger, &next, old_runs);
         merger.bases.push(Arc::clone(&before.base));
-        // Before the grace of the old runs begins.
-        self.newest_run.advance(self.load().newest_run(), guard);
-        let grace = Grace::begin(guard);
-        let old_runs = before.runs[..old_runs].iter();
-        let old_runs = old_runs.map(|run| (Arc::clone(run), grace.clone()));
-        merger.runs.extend(old_runs);
+        if old_runs > 0 {
+            // Before the grace of the old runs begins.
+            self.newest_run.advance(self.load().newest_run(), guard);
+            let grace = Grace::begin(guard);
+            let old_runs = before.runs[..old_runs].iter();
+            let old_runs = old_runs.map(|run| (Arc::clone(run), grace.clone()));
+            merger.runs.extend(old_runs);
+        }
         drop(before);
         merger.drop_unused();
     }

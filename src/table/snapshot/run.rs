@@ -1,8 +1,8 @@
 //! A run of recent arrivals: append-only, readable while it grows.
 //!
 //! An arrival claims a slot by one atomic addition, and then fills it by one compare-and-swap.
-//! When its relay departs, the slot is [*vacated*](super::vacant_slots), and the next arrival of
-//! the same thread takes it. So relays that come and go in turns use the same slots again and again,
+//! When its relay departs, the slot is [*vacated*](super::vacant_slots), and the next arrival by
+//! the same thread, or of the same shard, takes it. So relays that come and go in turns use the same slots again and again,
 //! and neither make the run grow nor cause merges. In a long run a thread claims several slots at
 //! a time, and those that it does not need yet are vacant. When all slots are claimed, it takes those
 //! that other threads have vacated.
@@ -19,6 +19,7 @@
 use crate::footprint::Footprint;
 use crate::sync::{AtomicU64, Ordering, Padded};
 use crate::table::record::{Extra, Handle};
+use crate::table::shards::ShardId;
 use crate::table::snapshot::filters::FilterId;
 use crate::table::snapshot::leaves::{Leaves, Precision};
 use crate::table::snapshot::tree::FANOUT;
@@ -96,19 +97,18 @@ impl Run {
         self.first.wrapping_add(self.leaves.len() as u32)
     }
 
-    /// Adds an arrival, by the thread with a number, to a slot that it vacated, one that was never
-    /// used, or one that another thread vacated. Returns the slot; `None` if it must go to another
-    /// run.
+    /// Adds an arrival of a shard, by the thread with a number, to a slot that was vacated, or one
+    /// that was never used. Returns the slot; `None` if it must go to another run.
     #[inline(always)]
     pub(in crate::table) fn push(
         &self,
-        thread: usize,
+        (thread, shard): (usize, ShardId),
         arrival: Handle,
         extra: &Extra,
     ) -> Option<usize> {
-        let slot = self.vacant.take(thread);
+        let slot = self.vacant.take(thread, shard);
         let slot = slot
-            .or_else(|| self.claim(thread))
+            .or_else(|| self.claim(thread, shard))
             .or_else(|| self.vacant.take_from_any())?;
         extra.set_arrival(self.first.wrapping_add(slot));
         self.leaves
@@ -118,7 +118,7 @@ impl Run {
 
     /// Claims some slots that were never used: the first for the caller, the others for later.
     #[cold]
-    fn claim(&self, thread: usize) -> Option<u32> {
+    fn claim(&self, thread: usize, shard: ShardId) -> Option<u32> {
         // Relaxed: readers synchronise with the slot itself. The load before the addition
         // keeps the counter of a finished run from growing on.
         if self.is_finished(self.claimed.load(Ordering::Relaxed)) {
@@ -132,21 +132,21 @@ impl Run {
         let first = first as u32;
         let end = first.saturating_add(at_once).min(self.capacity);
         let others = (first + 1..end).map(|claim| self.slot(claim));
-        self.vacant.add_each(thread, others);
+        self.vacant.add_each(thread, shard, others);
         self.prefetch(first + 1);
         Some(self.slot(first))
     }
 
-    /// Takes a relay that has departed out of its slot, by the thread with a number. An arrival then
-    /// uses the slot.
+    /// Takes a relay of a shard that has departed out of its slot, by the thread with a number. An
+    /// arrival then uses the slot.
     #[inline(always)]
-    pub(super) fn vacate(&self, thread: usize, slot: usize, relay: Handle) {
+    pub(super) fn vacate(&self, (thread, shard): (usize, ShardId), slot: usize, relay: Handle) {
         if !self.leaves.vacate(slot, relay) {
             return;
         }
         // Relaxed: if the slot was to be closed before it was vacated, this thread knows.
         if !self.is_sealed() {
-            self.vacant.add(thread, slot as u32);
+            self.vacant.add(thread, shard, slot as u32);
         }
     }
 
@@ -242,6 +242,26 @@ mod tests {
         most_free_units: 1,
     };
 
+    /// The first thread, and the first shard.
+    const OURS: (usize, ShardId) = (0, ShardId::FIRST);
+
+    /// One thread has relays come, and another one has them go. Each arrival claimed a slot.
+    #[test]
+    fn a_run_does_not_grow_if_others_vacate_its_slots() {
+        let run = Run::new(4_096, 0, 8, PRECISION, std::iter::empty());
+        for index in 0..10_000 {
+            let arrival = Handle {
+                index,
+                generation: 1,
+            };
+            let shard = ShardId::of_bits((index % 8).into());
+            let extra = Extra::vacant();
+            let slot = run.push((0, shard), arrival, &extra);
+            run.vacate((1, shard), slot.expect("there is room"), arrival);
+        }
+        assert!(run.len() < 150, "{}", run.len());
+    }
+
     #[test]
     fn slots_are_distinct_and_spread() {
         for capacity in [1, 3, 64, 65, 256, 1_000, 5_000] {
@@ -266,7 +286,7 @@ mod tests {
         });
         let extras = [Extra::vacant(), Extra::vacant()];
         for (handle, extra) in handles.iter().zip(&extras) {
-            let slot = run.push(0, *handle, extra);
+            let slot = run.push(OURS, *handle, extra);
             assert!(slot.is_some());
             assert_eq!(run.slot_of(extra.arrival(), *handle), slot);
             let other = Handle {
@@ -275,7 +295,7 @@ mod tests {
             };
             assert_eq!(run.slot_of(extra.arrival(), other), None);
         }
-        let refused = run.push(0, handles[0], &Extra::vacant());
+        let refused = run.push(OURS, handles[0], &Extra::vacant());
         assert_eq!(refused, None, "it is full");
         assert_eq!(run.iter().count(), 2);
         assert_eq!(run.next_number(), u32::MAX.wrapping_add(FANOUT as u32));
@@ -291,13 +311,14 @@ mod tests {
                 index,
                 generation: 1,
             };
-            let (thread, extra) = (index as usize % 2, Extra::vacant());
-            assert!(run.push(thread, arrival, &extra).is_some(), "{index}");
+            let shard = ShardId::of_bits((index % 2).into());
+            let (ours, extra) = ((index as usize % 3, shard), Extra::vacant());
+            assert!(run.push(ours, arrival, &extra).is_some(), "{index}");
             assert!(run.fillings() > fillings);
             fillings = run.fillings();
             let slot = run.slot_of(extra.arrival(), arrival).unwrap();
             if index % 3 != 0 {
-                run.vacate(thread, slot, arrival);
+                run.vacate(ours, slot, arrival);
                 assert_eq!(run.slot_of(extra.arrival(), arrival), None);
             }
         }

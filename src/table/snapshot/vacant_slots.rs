@@ -1,15 +1,17 @@
 //! The vacant slots of a run.
 //!
-//! They are in stripes, and each thread uses the stripe of its number. A stripe has a stack, from
-//! which any thread takes. The thread whose number is that of the stripe alone also has a short
+//! They are in stripes. A stripe has a stack, for the arrivals and departures of some shards, from
+//! which any thread takes. One thread, whose number is that of the stripe, alone also has a short
 //! list there, which it changes by plain loads and stores. So if relays come and go in turns on
-//! one thread, the lines of a slot stay with one core, and no read-modify-write takes it.
+//! one thread, the lines of a slot stay with one core, and no read-modify-write takes it. If one
+//! thread has relays come and another one has them go, the stacks lead the slots back.
 //!
 //! A thread that ends leaves its list to the next thread with its number; see
 //! [`thread_index`](crate::sync::thread_index).
 
 use crate::footprint::Footprint;
 use crate::sync::{AtomicU32, Ordering, Padded, ZeroedSlice};
+use crate::table::shards::ShardId;
 use crate::table::stack::{Chain, TaggedStack};
 
 /// See the module's description.
@@ -57,12 +59,12 @@ impl VacantSlots {
         self.stripes.len()
     }
 
-    /// Takes a slot of the stripe of the thread with a number.
+    /// Takes a slot that the thread with a number keeps, or one of a shard.
     #[inline]
-    pub(super) fn take(&self, thread: usize) -> Option<u32> {
+    pub(super) fn take(&self, thread: usize, shard: ShardId) -> Option<u32> {
         let own = self.stripes.get(thread);
         own.and_then(|stripe| stripe.own.take(|slot| self.link(slot)))
-            .or_else(|| self.stripe(thread).shared.pop(|slot| self.link(slot)))
+            .or_else(|| self.shared(shard).pop(|slot| self.link(slot)))
     }
 
     /// Takes a slot of any stripe, except those that other threads keep.
@@ -72,24 +74,28 @@ impl VacantSlots {
         stripes.find_map(|stripe| stripe.shared.pop(|slot| self.link(slot)))
     }
 
-    /// Adds a slot to the stripe of the thread with a number.
+    /// Adds a slot to those that the thread with a number keeps, or to those of a shard.
     #[inline]
-    pub(super) fn add(&self, thread: usize, slot: u32) {
+    pub(super) fn add(&self, thread: usize, shard: ShardId, slot: u32) {
         let own = self.stripes.get(thread);
         if !own.is_some_and(|stripe| self.keep(stripe, slot)) {
-            let shared = &self.stripe(thread).shared;
-            shared.push(Chain::of(slot), |slot| self.link(slot));
+            self.shared(shard)
+                .push(Chain::of(slot), |slot| self.link(slot));
         }
     }
 
     /// The same for several, the first of which is taken first.
-    pub(super) fn add_each(&self, thread: usize, slots: impl DoubleEndedIterator<Item = u32>) {
+    pub(super) fn add_each(
+        &self,
+        thread: usize,
+        shard: ShardId,
+        slots: impl DoubleEndedIterator<Item = u32>,
+    ) {
         match self.stripes.get(thread) {
-            Some(_) => slots.rev().for_each(|slot| self.add(thread, slot)),
+            Some(_) => slots.rev().for_each(|slot| self.add(thread, shard, slot)),
             None => {
                 if let Some(chain) = Chain::of_each(slots, |slot| self.link(slot)) {
-                    let shared = &self.stripe(thread).shared;
-                    shared.push(chain, |slot| self.link(slot));
+                    self.shared(shard).push(chain, |slot| self.link(slot));
                 }
             }
         }
@@ -105,9 +111,10 @@ impl VacantSlots {
         self.stripes.iter().map(of_stripe).sum()
     }
 
+    /// Those of a shard.
     #[inline]
-    fn stripe(&self, thread: usize) -> &Stripe {
-        &self.stripes[thread & (self.stripes.len() - 1)]
+    fn shared(&self, shard: ShardId) -> &TaggedStack {
+        &self.stripes[shard.at() & (self.stripes.len() - 1)].shared
     }
 
     #[inline]
@@ -154,42 +161,42 @@ mod tests {
     /// A number that no thread has.
     const NONE: usize = usize::MAX;
 
+    fn shard(number: u64) -> ShardId {
+        ShardId::of_bits(number)
+    }
+
     #[test]
     fn a_thread_keeps_a_few_slots_for_itself() {
         let slots = VacantSlots::new(8, 2, 2);
         for slot in 0..4 {
-            slots.add(0, slot);
+            slots.add(0, shard(1), slot);
         }
-        assert_eq!(slots.take(1), None, "another stripe");
-        assert_eq!(slots.take_from_any(), Some(3));
+        assert_eq!(slots.take(1, shard(0)), None, "another shard");
+        assert_eq!(slots.take(1, shard(1)), Some(3));
         assert_eq!(slots.take_from_any(), Some(2));
         assert_eq!(slots.take_from_any(), None, "the others are kept");
-        assert_eq!([slots.take(0), slots.take(0)], [Some(1), Some(0)]);
-        assert_eq!(slots.take(0), None);
+        let ours = [(); 3].map(|()| slots.take(0, shard(0)));
+        assert_eq!(ours, [Some(1), Some(0), None]);
         assert_eq!(slots.taken(), 4);
     }
 
     #[test]
-    fn threads_without_a_stripe_of_their_own_share_one() {
+    fn threads_without_a_list_of_their_own_share_what_a_shard_has() {
         let slots = VacantSlots::new(8, 2, 2);
-        slots.add_each(NONE, [4, 6, 5].into_iter());
-        slots.add(3, 7);
-        assert_eq!(slots.take(NONE), Some(7));
-        assert_eq!(slots.take(3), Some(4));
-        assert_eq!(
-            slots.take(1),
-            Some(6),
-            "the thread of that stripe takes them, too"
-        );
-        assert_eq!(slots.take(0), None);
+        slots.add_each(NONE, shard(3), [4, 6, 5].into_iter());
+        slots.add(3, shard(5), 7);
+        assert_eq!(slots.take(NONE, shard(1)), Some(7));
+        assert_eq!(slots.take(3, shard(1)), Some(4));
+        assert_eq!(slots.take(0, shard(7)), Some(6));
+        assert_eq!(slots.take(0, shard(0)), None);
         assert_eq!(slots.taken(), 3);
     }
 
     #[test]
     fn of_several_slots_the_first_is_taken_first() {
         let slots = VacantSlots::new(8, 2, 3);
-        slots.add_each(1, [4, 6, 5].into_iter());
-        let taken = [(); 4].map(|()| slots.take(1));
+        slots.add_each(1, shard(0), [4, 6, 5].into_iter());
+        let taken = [(); 4].map(|()| slots.take(1, shard(0)));
         assert_eq!(taken, [Some(4), Some(6), Some(5), None]);
     }
 }
@@ -204,20 +211,21 @@ mod models {
     #[test]
     fn a_slot_is_taken_once() {
         check(3, || {
+            let shard = ShardId::of_bits(0);
             let slots = Arc::new(VacantSlots::new(4, 1, 1));
-            slots.add_each(0, [0, 1].into_iter());
+            slots.add_each(0, shard, [0, 1].into_iter());
             let other = Arc::clone(&slots);
             let taking = thread::spawn(move || {
-                let taken = [other.take_from_any(), other.take(1)];
+                let taken = [other.take_from_any(), other.take(1, shard)];
                 yield_point();
                 taken
             });
-            let first = slots.take(0);
-            first.into_iter().for_each(|slot| slots.add(0, slot));
-            let ours = [slots.take(0), slots.take(0)];
+            let first = slots.take(0, shard);
+            first.into_iter().for_each(|slot| slots.add(0, shard, slot));
+            let ours = [slots.take(0, shard), slots.take(0, shard)];
             let theirs = taking.join().unwrap();
             let mut all: Vec<_> = ours.into_iter().chain(theirs).flatten().collect();
-            all.extend(std::iter::from_fn(|| slots.take(0)));
+            all.extend(std::iter::from_fn(|| slots.take(0, shard)));
             all.sort_unstable();
             assert_eq!(all, [0, 1]);
         });

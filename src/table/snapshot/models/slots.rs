@@ -3,6 +3,7 @@
 use super::{CAPACITY, relays};
 use crate::sync::{Arc, check, yield_point};
 use crate::table::record::{Handle, Lifecycle, Load};
+use crate::table::shards::ShardId;
 use crate::table::snapshot::fixture::Relays;
 use crate::table::snapshot::forest::TierTrees;
 use crate::table::snapshot::leaf::{Leaf, Summary, SummaryWord};
@@ -21,7 +22,7 @@ const PRECISION: Precision = Precision {
 };
 
 /// No thread of a model has a number.
-const THREAD: usize = usize::MAX;
+const NONE: usize = usize::MAX;
 
 /// A run, and relays that may arrive in it.
 struct Arrivals {
@@ -39,10 +40,14 @@ impl Arrivals {
 
     /// Whether the relay came into the run.
     fn push(&self, index: usize) -> bool {
+        self.push_as(NONE, index)
+    }
+
+    /// The same by the thread with a number.
+    fn push_as(&self, thread: usize, index: usize) -> bool {
         let subject = self.relays.subject(index);
-        self.run
-            .push(THREAD, subject.handle, subject.extra)
-            .is_some()
+        let ours = (thread, ShardId::FIRST);
+        self.run.push(ours, subject.handle, subject.extra).is_some()
     }
 
     fn slot_of(&self, index: usize) -> Option<usize> {
@@ -67,12 +72,17 @@ impl Arrivals {
     }
 
     fn depart(&self, index: usize) {
+        self.depart_as(NONE, index);
+    }
+
+    fn depart_as(&self, thread: usize, index: usize) {
         let subject = self.relays.subject(index);
         subject.record.set_lifecycle(Lifecycle::VACANT);
         subject.record.set_flags(Load::CLOSED);
         subject.record.end_generation();
         if let Some(slot) = self.slot_of(index) {
-            self.run.vacate(THREAD, slot, subject.handle);
+            self.run
+                .vacate((thread, ShardId::FIRST), slot, subject.handle);
         }
     }
 
@@ -211,15 +221,14 @@ fn a_search_that_zeroes_a_vacant_slot_hides_no_arrival() {
 
 /// A relay departs, and another one arrives in its slot, beside a merge that seals the run. What
 /// the merge reads then is final, and has each relay that came into the run and is still there.
-#[test]
-fn a_seal_beside_a_slot_that_is_used_again_loses_no_arrival() {
-    check(3, || {
+fn a_seal_loses_no_arrival_of(thread: usize) {
+    check(3, move || {
         let arrivals = Arrivals::new(2, 1);
         assert!(arrivals.push(0));
         let other = Arc::clone(&arrivals);
         let changing = thread::spawn(move || {
-            other.depart(0);
-            other.push(1)
+            other.depart_as(thread, 0);
+            other.push_as(thread, 1)
         });
         arrivals.run.seal();
         let read = arrivals.content();
@@ -228,6 +237,16 @@ fn a_seal_beside_a_slot_that_is_used_again_loses_no_arrival() {
         let content = arrivals.content();
         assert!(content.iter().all(|relay| read.contains(relay)));
     });
+}
+
+#[test]
+fn a_seal_beside_a_slot_that_is_used_again_loses_no_arrival() {
+    a_seal_loses_no_arrival_of(NONE);
+}
+
+#[test]
+fn a_seal_beside_a_slot_that_a_thread_keeps_loses_no_arrival() {
+    a_seal_loses_no_arrival_of(0);
 }
 
 /// The same for a slot that is vacant.
