@@ -9,8 +9,7 @@
 //!    expiry: each is a compare-and-swap of the word that its thread loaded.
 //! 4. A compare-and-swap (acquire and release) of the admission word counts the record out
 //!    and names it. Any thread that finds it named there changes the lifecycle from departing
-//!    to *closing*, by a compare-and-swap, and then clears the unfinished bit; so does the thread
-//!    of step 3, by a store with release.
+//!    to *closing*, and then clears the unfinished bit.
 //! 5. The thread of step 3, which alone may change the closing record, closes the load
 //!    (acquire and release), so that no lease is given; raises the generation (release), so
 //!    that no handle matches; and refreshes its leaves.
@@ -212,9 +211,7 @@ impl Table {
         let in_progress = self.store.departures.begin(record.index);
         let departs = record.record.transition(word, word.departing());
         if departs {
-            // A store will do: from departing on, other threads at most make it closing, too.
-            let close = |word: Lifecycle| record.record.set_lifecycle(word.closing());
-            self.count_out_by(shard, record, close);
+            self.count_out(shard, record);
         }
         drop(in_progress);
         departs.then(|| {
@@ -263,16 +260,9 @@ impl Table {
         }
     }
 
-    /// Counts a departing record out, unless another thread does. For any thread.
-    pub(super) fn count_out(&self, shard: &Shard, record: &RecordRef<'_>) {
-        // The thread that has it depart may have done so meanwhile, and may have gone on.
-        let close = |word: Lifecycle| _ = record.record.transition(word, word.closing());
-        self.count_out_by(shard, record, close);
-    }
-
-    /// The same. `close` makes it closing.
+    /// Counts a departing record out, unless another thread does.
     #[inline(always)]
-    fn count_out_by(&self, shard: &Shard, record: &RecordRef<'_>, close: impl Fn(Lifecycle)) {
+    pub(super) fn count_out(&self, shard: &Shard, record: &RecordRef<'_>) {
         loop {
             let seen = self.help_unfinished(shard, record.guard);
             // It stays so, of this generation, while the admission word is as it was seen.
@@ -286,8 +276,7 @@ impl Table {
             if self.store.shards.has_too_many(seen) {
                 self.store.shards.relieve(record.index);
             } else if let Some(named) = shard.admission.count_out(seen, record.handle()) {
-                close(departing);
-                shard.admission.clear_unfinished(named);
+                self.finish(shard, named, record, (departing, departing.closing()));
                 return;
             }
         }
