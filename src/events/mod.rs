@@ -26,9 +26,8 @@
 //!
 //! # What it costs
 //!
-//! Without subscribers: a fence and a load, for calls that change membership or standing, or the
-//! load alone. Finds,
-//! leases, plain renewals, loads and round trips publish nothing. With subscribers such a call
+//! Without subscribers: a fence and a load, or the load alone, for calls that change membership or
+//! standing. Finds, leases, plain renewals, loads and round trips publish nothing. With subscribers such a call
 //! also takes the lock of the log, for as long as it takes to copy a
 //! [`RelayInfo`](crate::RelayInfo). A subscriber that reads slowly delays no other thread.
 //!

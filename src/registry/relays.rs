@@ -74,7 +74,19 @@ impl Relays {
         now: Tick,
         guard: &'g Guard,
     ) -> Option<LiveRecord<'g>> {
-        self.table.find(id, guard)?.observe().live_at(now)
+        self.find_live_hashed((id, self.table.hash(id)), now, guard)
+    }
+
+    /// The same, for a caller that has hashed the id.
+    #[inline]
+    pub(super) fn find_live_hashed<'g>(
+        &'g self,
+        (id, hash): (&NodeId, Hash),
+        now: Tick,
+        guard: &'g Guard,
+    ) -> Option<LiveRecord<'g>> {
+        let found = self.table.find_hashed(hash, id, guard)?;
+        found.observe().live_at(now)
     }
 
     /// Whether a relay is live at `now`.

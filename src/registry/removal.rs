@@ -42,14 +42,7 @@ impl Inner {
         let relays = &self.relays;
         let hash = relays.table.hash(id);
         let guard = epoch::pin();
-        let find = || {
-            relays
-                .table
-                .find_hashed(hash, id, &guard)?
-                .observe()
-                .live_at(now)
-        };
-        while let Some(record) = find() {
+        while let Some(record) = relays.find_live_hashed((id, hash), now, &guard) {
             if !accept(record.announcement().origin) {
                 return false;
             }

@@ -14,8 +14,6 @@ impl Grace {
         let other = Arc::clone(&is_over);
         // Release: what those threads did comes before.
         guard.defer(move || other.store(true, Ordering::Release));
-        // Without this, the function could stay in the bag of a thread that idles.
-        guard.flush();
         Self(is_over)
     }
 

@@ -186,8 +186,6 @@ pub(crate) mod epoch {
         pub(crate) fn defer(&self, free: impl FnOnce() + Send + 'static) {
             std::mem::forget(free);
         }
-
-        pub(crate) fn flush(&self) {}
     }
 
     pub(crate) fn collect() {}
@@ -210,9 +208,10 @@ pub(crate) mod epoch {
     impl Guard {
         pub(crate) fn defer(&self, free: impl FnOnce() + Send + 'static) {
             self.0.defer(free);
+            self.flush();
         }
 
-        pub(crate) fn flush(&self) {
+        fn flush(&self) {
             self.0.flush();
         }
     }

@@ -200,10 +200,12 @@ pub(crate) mod epoch {
         /// Runs `free` once no thread that is pinned now remains pinned.
         pub(crate) fn defer(&self, free: impl FnOnce() + Send + 'static) {
             self.0.defer(free);
+            // Without this, the function could stay in the bag of a thread that idles.
+            self.flush();
         }
 
         /// Moves what this thread deferred to the queue that any thread collects from.
-        pub(crate) fn flush(&self) {
+        fn flush(&self) {
             self.0.flush();
         }
     }

@@ -22,8 +22,8 @@
 //! 7. A compare-and-swap (acquire and release) of the word that was loaded in step 5 takes a
 //!    place for the record and names it, *unfinished*. This decides. If any relay of the shard
 //!    was admitted or counted out since step 5, it fails, and the thread goes on at step 5.
-//! 8. The thread changes the lifecycle from staged to *live* by a compare-and-swap (acquire and
-//!    release), and then clears the unfinished bit ([`finish`](Table::finish)). Any other thread
+//! 8. The thread changes the lifecycle from staged to *live* by a compare-and-swap (sequentially
+//!    consistent), and then clears the unfinished bit ([`finish`](Table::finish)). Any other thread
 //!    that finds the word unfinished does so, too ([`help_unfinished`](Table::help_unfinished)).
 //!
 //! A [placeholder](Table::create_placeholder), for an operator setting of an id without a

@@ -4,7 +4,7 @@
 //!    or its deadline has passed.
 //! 2. It puts the record into `departures` (release), so that a registering thread
 //!    which needs the room can help ([`help_departures`](Table::help_departures)).
-//! 3. A compare-and-swap (acquire and release) changes the lifecycle from live to
+//! 3. A compare-and-swap (sequentially consistent) changes the lifecycle from live to
 //!    *departing* ([`depart`](Table::depart)). This decides between departure, renewal and
 //!    expiry: each is a compare-and-swap of the word that its thread loaded.
 //! 4. A compare-and-swap (acquire and release) of the admission word counts the record out
@@ -216,7 +216,7 @@ impl Table {
         drop(in_progress);
         departs.then(|| {
             self.invalidate_handles(record, shard_id);
-            self.closing(live.into(), shard_id, false)
+            self.closing(live.into(), false)
         })
     }
 
@@ -226,10 +226,7 @@ impl Table {
         self.check_is_own(&live);
         let word = live.word();
         let closes = live.record.transition(word, word.closing());
-        closes.then(|| {
-            let shard = self.store.shards.layout().of_index(live.index);
-            self.closing(live.into(), shard, true)
-        })
+        closes.then(|| self.closing(live.into(), true))
     }
 
     /// Closes a record that is gone. `None` if it was not gone, or its lifecycle has changed
@@ -241,22 +238,16 @@ impl Table {
             return None;
         }
         self.discount_gone(gone.index, word);
-        let shard = self.store.shards.layout().of_index(gone.index);
-        Some(self.closing(gone, shard, false))
+        Some(self.closing(gone, false))
     }
 
-    fn closing<'g>(
-        &'g self,
-        last: ObservedRecord<'g>,
-        shard: ShardId,
-        is_counted: bool,
-    ) -> Closing<'g> {
+    fn closing<'g>(&'g self, last: ObservedRecord<'g>, is_counted: bool) -> Closing<'g> {
         Closing {
             table: self,
             last,
             is_counted,
             hash: None,
-            shard,
+            shard: self.store.shards.layout().of_index(last.index),
         }
     }
 

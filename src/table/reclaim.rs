@@ -88,8 +88,6 @@ impl Store {
         let retired = shard.take_retired();
         let store = InRound::new(self, id);
         guard.defer(move || store.finish(retired));
-        // Without this, the function could stay in the bag of a thread that idles.
-        guard.flush();
         Some(RoundBegun(()))
     }
 

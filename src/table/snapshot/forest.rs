@@ -54,9 +54,9 @@ pub(crate) struct Forest {
     pub(crate) lowest: TierTrees,
     /// Allocated when the first relay is in any other tier.
     higher: OnceBox<HigherTiers>,
-    /// How many relays are in each state, by its number; that of [`VACANT`] says nothing. They are in several
-    /// stripes. Each of the first half belongs to one thread, by its number, and is written by plain
-    /// stores. The other threads share the second half.
+    /// How many relays are in each state, by its number; that of [`VACANT`] says nothing. They are
+    /// in several stripes. Each of the first half belongs to one thread, by its number, and is
+    /// written by plain stores. The other threads share the second half.
     counts: Box<[Padded<[AtomicU32; StateCounts::LEN]>]>,
 }
 

@@ -217,8 +217,6 @@ impl UnitsAsked {
         }
         let settled = Arc::clone(&self.settled);
         guard.defer(move || settle(&settled, most));
-        // Without this, the function could stay in the bag of a thread that idles.
-        guard.flush();
         true
     }
 

@@ -149,7 +149,7 @@ impl Leaf {
         let own_micros = record.rtt_micros().unwrap_or(settings.assumed_micros);
         let path_micros = own_micros + settings.assumed_micros;
         let (score, penalty) = match load.total() {
-            // The same without divisions, for a newcomer.
+            // The same without divisions, for a relay without load, as each new one is.
             0 => (weight.cost * path_micros as f32, weight.cost),
             _ => (score(path_micros, load, weight), penalty(load, weight)),
         };

@@ -2,10 +2,10 @@
 //!
 //! An arrival claims a slot by one atomic addition, and then fills it by one compare-and-swap.
 //! When its relay departs, the slot is [*vacated*](super::vacant_slots), and the next arrival by
-//! the same thread, or of the same shard, takes it. So relays that come and go in turns use the same slots again and again,
-//! and neither make the run grow nor cause merges. In a long run a thread claims several slots at
-//! a time, and those that it does not need yet are vacant. When all slots are claimed, it takes those
-//! that other threads have vacated.
+//! the same thread, or of the same shard, takes it. So relays that come and go in turns use the
+//! same slots again and again, and neither make the run grow nor cause merges. In a long run a
+//! thread claims several slots at a time, and those that it does not need yet are vacant. When all
+//! slots are claimed, it takes those that other threads have vacated.
 //!
 //! A merge *seals* the run: a bit in the claim counter stops further claims, and slots that
 //! were claimed but are empty are closed. If an arrival finds its slot closed, or the run sealed
