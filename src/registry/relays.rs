@@ -78,7 +78,7 @@ impl Relays {
     }
 
     /// The same, for a caller that has hashed the id.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find_live_hashed<'g>(
         &'g self,
         (id, hash): (&NodeId, Hash),
